@@ -1,0 +1,107 @@
+"""The command line: parses, calls, prints. What a command needs is imported by that command alone."""
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from . import __version__, pick
+
+
+def train(args: argparse.Namespace) -> int:
+    from .experiment import run
+    from .record import Record
+
+    try:
+        record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.device, args.root)
+    except KeyboardInterrupt:
+        done = len(Record.load(args.out / "record.json").rows) if (args.out / "record.json").exists() else 0
+        print(f"\nstopped after {done} finished epochs; their record and checkpoint are in {args.out}", file=sys.stderr)
+        return 130
+    except ArithmeticError as error:
+        print(f"cnncourse train: {error}; the record so far is in {args.out}", file=sys.stderr)
+        return 1
+    print(f"test accuracy {record.test['accuracy']:.2%} on {record.test['examples']} images; "
+          f"record.json and checkpoint.pt are in {args.out}")
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    from .execute import report_table, run
+    from .recipes import PROFILES
+
+    pick(PROFILES, args.profile, "profile")
+    results = run(chosen(args.notebooks), args.profile, args.jobs, args.out)
+    print(report_table(results))
+    return int(any(result.status != "passed" for result in results))
+
+
+def chosen(names: list[str]) -> list[Path]:
+    """The notebooks of these names or paths, all of the course's where none is named."""
+    here = [Path("notebooks"), Path(__file__).resolve().parent.parent / "notebooks"]
+    course = next((sorted(d.glob("[0-9]*.ipynb")) for d in here if d.is_dir()), [])
+    known = {path.stem: path for path in course} | {path.stem[:2]: path for path in course}
+    if not names and not course:
+        raise ValueError("no notebooks/ directory here: run this in a clone of the course, or name the notebooks")
+    return [Path(n) if Path(n).is_file() else pick(known, Path(n).stem, "notebook") for n in names] or course
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from .doctor import checks, render
+
+    found = checks(args.root)
+    print(render(found))
+    return int(any(check.ok is False for check in found))
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
+    main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+    root = os.environ.get("CNNCOURSE_DATA") or str(Path.home() / ".cnncourse")
+
+    def command(function, help):
+        sub = commands.add_parser(function.__name__, help=help, description=help,
+                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub.set_defaults(function=function)
+        return sub
+
+    sub = command(doctor, "Say what is installed, what is missing and what to do.")
+    sub.add_argument("--root", type=Path, default=root, help="where data sets lie")
+
+    sub = command(run, "Execute notebooks and report status, seconds and peak memory of each.")
+    sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")
+    sub.add_argument("--profile", default="tiny", help="how much work the notebooks do: tiny, laptop or full")
+    sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="notebooks executed at the same time")
+    sub.add_argument("--out", type=Path, default=Path("build/course"), metavar="DIR", help="for the executed notebooks")
+
+    sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
+    sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20")
+    sub.add_argument("--data", default="digits", help="digits, shapes, mnist, fashion_mnist, cifar10, "
+                     "cifar100 or folder")
+    sub.add_argument("--recipe", help="a name in recipes.py; by default one that suits the network")
+    sub.add_argument("--epochs", type=positive, help="in place of the recipe's")
+    sub.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout")
+    sub.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    sub.add_argument("--root", type=Path, default=root, help="where the data set lies, or is downloaded to")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
+    return main
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is expected, not '{text}'")
+    return int(text)
+
+
+def main() -> int:
+    args = parser().parse_args()
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        return args.function(args)
+    except (ValueError, OSError) as error:
+        print(f"cnncourse: {error}", file=sys.stderr)
+        return 2
+
+

@@ -1,0 +1,322 @@
+"""Data sets → batches (images, labels).
+
+Images are uint8, N x C x H x W, values 0 to 255; labels are int64, N. The split into training, validation and test
+images is fixed for each data set and does not depend on any training seed.
+Embedded, without a network: `digits` and `shapes`. Through torchvision: `mnist`, `fashion_mnist`, `cifar10` and
+`cifar100`. `folder` is a directory of one's own photographs, one sub-directory a class.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from . import pick, shapes
+
+SPLIT_SEED = 0  # of the fixed splits; never a training seed
+FEW = 1000  # images decoded to estimate mean and standard deviation of a lazy set
+
+
+class Lazy:
+    """Images that are drawn or decoded when they are indexed: `lazy[indices]` → uint8 N x C x H x W."""
+
+    def __init__(self, items: list, shape: tuple[int, int, int], read: Callable[[list], Tensor]):
+        self.items, self.image_shape, self.read = items, shape, read
+        self.shape = (len(items), *shape)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, indices: Tensor | slice) -> Tensor:
+        if isinstance(indices, slice):
+            indices = torch.arange(len(self))[indices]
+        return self.read([self.items[i] for i in indices.tolist()])
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (a uint8 tensor or Lazy, N x C x H x W) and their labels (int64, N)."""
+
+    images: Tensor | Lazy
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, n: int | None) -> "Split":
+        """The first n images (the order is a fixed random one), or all where there are fewer."""
+        if isinstance(self.images, Lazy):
+            lazy = self.images
+            return Split(Lazy(lazy.items[:n], lazy.image_shape, lazy.read), self.labels[:n])
+        return Split(self.images[:n], self.labels[:n])
+
+
+@dataclass(frozen=True)
+class Data:
+    """Three sets of images, class names, and the training images' mean and standard deviation per channel (of 0-1)."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    mean: Tensor
+    std: Tensor
+    augment: str = "crop_flip"  # what leaves the classes as they are: a mirrored 3 is no digit
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C x H x W."""
+        return tuple(self.train.images.shape[1:])
+
+    def batches(self, split: str, batch_size: int, augment: str = "none", seed: int = 0,
+                device: str = "cpu") -> "Batches":
+        """Batches of "train" (shuffled), "validation" or "test" (in order)."""
+        images = pick({"train": self.train, "validation": self.validation, "test": self.test}, split, "split")
+        return Batches(images, batch_size, self.mean, self.std, augment, split == "train", seed, device)
+
+
+# Augmentation by name: (random crop after padding by an eighth of the height, random mirror image), drawn per image.
+AUGMENTATIONS = {"none": (False, False), "crop": (True, False), "flip": (False, True), "crop_flip": (True, True)}
+
+
+class Batches:
+    """Iterable of (images, labels): images float N x C x H x W, normalised to mean 0 and deviation 1 per channel.
+
+    Each pass over it is one epoch. Order and augmentation depend on `seed` and the number of the epoch alone, so that
+    equal seeds give equal batches, and a resumed training sets `epoch` and goes on as if never stopped.
+    """
+
+    def __init__(self, split: Split, batch_size: int, mean: Tensor, std: Tensor, augment: str = "none",
+                 shuffle: bool = False, seed: int = 0, device: str = "cpu"):
+        if not 1 <= batch_size:
+            raise ValueError(f"a batch holds at least one image, not {batch_size}")
+        if shuffle and batch_size > len(split):
+            raise ValueError(f"a batch of {batch_size} is larger than the {len(split)} training images: "
+                             f"choose a batch size of at most {len(split)}")
+        self.crop, self.flip = pick(AUGMENTATIONS, augment, "augmentation")
+        images = split.images
+        self.images = images.to(device) if isinstance(images, Tensor) else images
+        self.labels = split.labels.to(device)
+        self.mean, self.std = (255 * x.to(device)[:, None, None] for x in (mean, std))
+        self.batch_size, self.shuffle, self.seed, self.device = batch_size, shuffle, seed, device
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.labels), self.batch_size)
+        # In training, a last batch of one image has no batch statistics: it is left out of that epoch.
+        return full + (rest > (1 if self.shuffle and full else 0))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
+        self.epoch += 1
+        n = len(self.labels)
+        order = torch.randperm(n, generator=generator) if self.shuffle else torch.arange(n)
+        for indices in order.split(self.batch_size)[: len(self)]:
+            images = self.augmented(self.images[indices].to(self.device), generator)
+            yield (images.float() - self.mean) / self.std, self.labels[indices]
+
+    def augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Each image cropped at its own place and mirrored by its own coin."""
+        n, _, height, width = images.shape
+        if self.crop:
+            pad = max(1, height // 8)
+            padded = F.pad(images, (pad,) * 4)
+            windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # N x C x (2p+1) x (2p+1) x H x W, no copy
+            dy, dx = torch.randint(0, 2 * pad + 1, (2, n), generator=generator)
+            images = windows[torch.arange(n), :, dy, dx]
+        if self.flip:
+            mirrored = torch.rand(n, generator=generator) < 0.5
+            images = torch.where(mirrored[:, None, None, None].to(images.device), images.flip(3), images)
+        return images
+
+
+def load(name: str, size: int | None = None, channels: int | None = None, root: str | Path | None = None,
+         limit: int | None = None) -> Data:
+    """Training, validation and test images of a data set, with its class names.
+
+    size: height and width in pixels (default: the set's own; photographs 64). channels: 1 grey or 3 RGB (default: the
+    set's own). root: where torchvision's files lie or go (default: $CNNCOURSE_DATA, else ~/.cnncourse), or the
+    directory of a `folder`. limit: use only so many training images.
+    Raises ValueError for an unknown name or an unusable folder, FileNotFoundError where files are missing.
+    """
+    if channels not in (None, 1, 3):
+        raise ValueError(f"images have 1 channel (grey) or 3 (RGB), not {channels}")
+    if size is not None and size < 1:
+        raise ValueError(f"the image size must be at least 1 pixel, not {size}")
+    splits, classes = pick(DATA_SETS, name, "data set")(size, channels, root)
+    train, validation, test = (reshaped(split, size, channels) for split in splits)
+    train = train.first(limit)
+    few = train.images[:FEW] if isinstance(train.images, Lazy) else train.images
+    pixels = few.transpose(0, 1).flatten(1).double() / 255  # C x (N*H*W)
+    std = pixels.std(dim=1).clamp(min=1e-3)  # a set of one flat colour must not divide by zero
+    augment = "crop" if name in ("digits", "mnist") else "crop_flip"
+    return Data(name, train, validation, test, tuple(classes), pixels.mean(dim=1).float(), std.float(), augment)
+
+
+def with_channels(images: Tensor, channels: int | None) -> Tensor:
+    if channels == 1 and images.shape[1] == 3:
+        weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # luminance, ITU-R BT.601
+        return torch.cat([(part * weights).sum(1, keepdim=True).round().byte() for part in images.split(1000)])
+    if channels == 3 and images.shape[1] == 1:
+        return images.expand(-1, 3, -1, -1)
+    return images
+
+
+def with_size(images: Tensor, size: int | None) -> Tensor:
+    if size in (None, images.shape[2]):
+        return images
+    return torch.cat([F.interpolate(part.float(), (size, size), mode="bilinear", antialias=True).round().byte()
+                      for part in images.split(1000)])
+
+
+def reshaped(split: Split, size: int | None, channels: int | None) -> Split:
+    """The same images with the size and channels asked for. Lazy images are already drawn or decoded that way."""
+    if isinstance(split.images, Lazy):
+        return split
+    return Split(with_channels(with_size(split.images, size), channels), split.labels)
+
+
+def cut(indices: np.ndarray, labels: np.ndarray, size: int | float) -> tuple[np.ndarray, np.ndarray]:
+    """(rest, part): `size` images (a number or a share), the same share of each class, always the same ones."""
+    return train_test_split(indices, test_size=size, stratify=labels[indices], random_state=SPLIT_SEED)
+
+
+def digits(size, channels, root):
+    """1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships: 1,200 train, 237 validation, 360 test."""
+    bunch = load_digits()
+    images = torch.from_numpy((bunch.images * (255 / 16)).round().astype(np.uint8))[:, None]
+    labels = torch.from_numpy(bunch.target)
+    rest, test = cut(np.arange(len(labels)), bunch.target, 360)
+    train, validation = cut(rest, bunch.target, 237)
+    return [Split(images[i], labels[i]) for i in (train, validation, test)], [str(d) for d in range(10)]
+
+
+def drawn_shapes(size, channels, root):
+    """5,000 train, 1,000 validation and 1,000 test images of ten shapes, drawn at the size asked for (default 32)."""
+    size, channels = size or 32, channels or 3
+
+    def read(numbers):
+        return with_channels(torch.from_numpy(shapes.draw(numbers, size)), channels)
+
+    splits = []
+    for start, stop in ((0, 5000), (5000, 6000), (6000, 7000)):
+        numbers = list(range(start, stop))
+        labels = torch.tensor(numbers) % len(shapes.CLASSES)
+        images = Lazy(numbers, (channels, size, size), read)
+        splits.append(Split(images if size > 64 else images[:], labels))  # 7,000 images of 227 x 227 would fill 1 GB
+    return splits, shapes.CLASSES
+
+
+def from_torchvision(class_name: str, files: str, validation: int):
+    """A loader for one of torchvision's sets. `files`: what must lie under root for it to be found."""
+
+    def loader(size, channels, root):
+        from torchvision import datasets  # costs as much as torch itself, and the embedded sets need none of it
+
+        root = Path(root or os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
+        cls = getattr(datasets, class_name)
+        try:
+            sets = [cls(root, train=train, download=False) for train in (True, False)]
+        except RuntimeError:
+            try:
+                sets = [cls(root, train=train, download=True) for train in (True, False)]
+            except (OSError, RuntimeError) as error:
+                raise FileNotFoundError(
+                    f"{class_name} is not under {root} and could not be downloaded ({error}): put {files} there, "
+                    f"or use the embedded data sets 'digits' or 'shapes'") from error
+        (images, labels), (test_images, test_labels) = (
+            (torch.as_tensor(s.data), torch.as_tensor(s.targets)) for s in sets)
+        images, test_images = (x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2) for x in (images, test_images))
+        keep, hold = cut(np.arange(len(labels)), labels.numpy(), validation)
+        splits = [Split(images[keep], labels[keep]), Split(images[hold], labels[hold]), Split(test_images, test_labels)]
+        return splits, sets[0].classes
+
+    return loader
+
+
+def folder(size, channels, root):
+    """Photographs in root/<class>/, split 70 : 15 : 15; or in root/train/<class>/ and root/val/<class>/, where `val` is
+    the test set and a fifth of `train` the validation set. Each is turned as its EXIF data says, resized so that its
+    shorter side is `size` (default 64), and its centre is kept."""
+    if root is None or not Path(root).is_dir():
+        raise ValueError(f"'folder' needs an existing directory with one sub-directory a class as root, not {root}")
+    root, shape = Path(root), (channels or 3, size or 64, size or 64)
+    try:
+        if (root / "train").is_dir() and (root / "val").is_dir():
+            paths, labels, classes = photographs(root / "train")
+            train, validation = cut(np.arange(len(paths)), labels, 0.2)
+            test_paths, test_labels, test_classes = photographs(root / "val")
+            if test_classes != classes:
+                raise ValueError(f"train/ holds the classes {classes} but val/ holds {test_classes}: make them equal")
+            test = np.arange(len(paths), len(paths) + len(test_paths))
+            paths, labels = paths + test_paths, np.concatenate([labels, test_labels])
+        else:
+            paths, labels, classes = photographs(root)
+            rest, test = cut(np.arange(len(paths)), labels, 0.15)
+            train, validation = cut(rest, labels, 0.15 / 0.85)
+    except ValueError as error:
+        raise ValueError(f"{root} cannot be used as a data set: {error}") from error
+
+    def read(some):
+        return torch.from_numpy(np.stack([decoded(path, shape) for path in some]))
+
+    return [Split(Lazy([paths[i] for i in part], shape, read), torch.from_numpy(labels[part]))
+            for part in (train, validation, test)], classes
+
+
+def photographs(root: Path) -> tuple[list[Path], np.ndarray, list[str]]:
+    """Readable images, labels and class names of root/<class>/. Files that are not images are named and skipped."""
+    classes = sorted(d.name for d in root.iterdir() if d.is_dir() and not d.name.startswith("."))
+    if len(classes) < 2:
+        raise ValueError(f"{root} holds {len(classes)} class directories ({', '.join(classes) or 'none'}); "
+                         "a classifier needs at least two, each with its images")
+    paths, labels = [], []
+    for label, name in enumerate(classes):
+        good = [path for path in sorted((root / name).iterdir()) if not path.name.startswith(".") and readable(path)]
+        if len(good) < 5:
+            raise ValueError(f"class '{name}' holds {len(good)} readable images; it needs at least 5 "
+                             "to have some in each of the training, validation and test sets")
+        paths += good
+        labels += [label] * len(good)
+    return paths, np.array(labels), classes
+
+
+def readable(path: Path) -> bool:
+    try:
+        decoded(path, (3, 8, 8))
+        return True
+    except OSError as error:
+        warnings.warn(f"{path} is skipped: it is not a readable image ({error})", stacklevel=2)
+        return False
+
+
+def decoded(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 C x H x W. Raises OSError for a file that is not an image or is cut short."""
+    channels, height, width = shape
+    mode = "L" if channels == 1 else "RGB"
+    with Image.open(path) as image:
+        image.draft(mode, (2 * width, 2 * height))  # a JPEG decoder can skip detail that the resizing would drop
+        upright = ImageOps.exif_transpose(image).convert(mode)
+    pixels = np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR))
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+DATA_SETS = {
+    "digits": digits,
+    "shapes": drawn_shapes,
+    "mnist": from_torchvision("MNIST", "its four files MNIST/raw/*-ubyte", validation=5000),
+    "fashion_mnist": from_torchvision("FashionMNIST", "its four files FashionMNIST/raw/*-ubyte", validation=5000),
+    "cifar10": from_torchvision("CIFAR10", "the directory cifar-10-batches-py/", validation=5000),
+    "cifar100": from_torchvision("CIFAR100", "the directory cifar-100-python/", validation=5000),
+    "folder": folder,
+}

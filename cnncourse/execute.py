@@ -1,0 +1,211 @@
+"""Notebooks → executed notebooks and a report, through papermill.
+
+A notebook runs in a kernel, which is a process of its own; this process only listens, with one thread a notebook.
+A kernel that is killed takes nothing with it, and no kernel outlives this process.
+"""
+
+import json
+import logging
+import os
+import platform
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, astuple, dataclass, fields
+from importlib import metadata
+from pathlib import Path
+from textwrap import shorten
+
+import papermill
+import psutil
+from jupyter_client import KernelManager
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
+THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one notebook."""
+
+    notebook: str  # the file's name without .ipynb
+    status: str  # "passed", "failed" or "timed out"
+    seconds: float  # with the kernel's start and end
+    peak_mb: int  # the kernel's largest resident memory, in units of 10^6 bytes
+    cell: int | None = None  # the failing cell's number, from 1, among all cells of the source notebook
+    error: str | None = None  # "ValueError: message", on one line
+
+
+def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int = 900) -> list[Result]:
+    """Execute `notebooks`, `jobs` at a time, with the parameter `profile`; a failing one stops no other.
+
+    `timeout` is in seconds a cell. Writes out/<name>.ipynb, out/report.json and out/report.md; the results are in
+    the order of the notebooks. Ctrl-C ends the kernels, writes the report of those finished, and is raised again.
+    Raises ValueError if `jobs` is below 1, or if an executed notebook would overwrite its source.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}: give the number of notebooks to run at a time, 1 or more.")
+    sources, out = [Path(notebook).resolve() for notebook in notebooks], Path(out).resolve()
+    if any(source.parent == out for source in sources):
+        raise ValueError(f"{out} holds the notebooks themselves: give another folder for the executed ones.")
+    out.mkdir(parents=True, exist_ok=True)
+    threads, stop, finished, started = max(1, cores() // jobs), threading.Event(), {}, time.monotonic()
+    try:
+        with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(sources), unit="notebook", disable=None) as bar:
+            futures = {pool.submit(execute, s, profile, out, timeout, threads, stop): s for s in sources}
+            try:
+                for future in as_completed(futures):
+                    finished[futures[future]] = result = future.result()
+                    line = f"{result.notebook}: {result.status} in {result.seconds:.0f} s"
+                    bar.write(f"[{len(finished)}/{len(sources)}] {line}", file=sys.stderr)
+                    bar.update()
+            except BaseException:
+                stop.set()  # every kernel is killed, so that leaving the pool is quick
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        results = [finished[source] for source in sources if source in finished]
+        seconds = round(time.monotonic() - started, 1)
+        settings = {"profile": profile, "jobs": jobs, "threads per kernel": threads, "total seconds": seconds}
+        write_report(out, results, {"notebooks": f"{len(results)} of {len(sources)}"} | settings | machine())
+    return results
+
+
+def execute(source: Path, profile: str, out: Path, timeout: int, threads: int, stop: threading.Event) -> Result:
+    """Execute one notebook. Raises nothing: whatever goes wrong is the result."""
+    start, peak, begun, outcome, executed = time.monotonic(), [0], [], {"status": "passed"}, out / source.name
+    executed.unlink(missing_ok=True)  # what an earlier run left must not pass for this one's
+    options = {"kernel_name": "python3", "language": "python", "progress_bar": False}
+    options |= {"execution_timeout": timeout, "on_cell_start": lambda cell, cell_index: begun.append(cell)}
+    try:
+        with running_kernel(source.parent, threads) as kernel, watch(kernel.provisioner.pid, stop, peak):
+            papermill.execute_notebook(source, executed, {"profile": profile}, km=kernel, **options)
+    except Exception as problem:  # it alone tells: a notebook saved after a timeout says that it was completed
+        status = "timed out" if isinstance(problem, CellTimeoutError) else "failed"
+        last = problem.cell_index + 1 if isinstance(problem, PapermillExecutionError) else len(begun)
+        number = sum("injected-parameters" not in cell.metadata.tags for cell in begun[:last])
+        outcome = {"status": status, "cell": number or None, "error": describe(problem, timeout)}
+    return Result(source.stem, seconds=round(time.monotonic() - start, 1), peak_mb=peak[0] // 10**6, **outcome)
+
+
+def describe(problem: Exception, timeout: int) -> str:
+    """An exception as one line of at most 200 characters."""
+    name, message = type(problem).__name__, str(problem)
+    if isinstance(problem, CellTimeoutError):
+        message = f"the cell was still running after {timeout} seconds"
+    if isinstance(problem, PapermillExecutionError):
+        name, message = problem.ename, problem.evalue
+    return shorten(f"{name}: {message}", 200)
+
+
+@contextmanager
+def running_kernel(folder: Path, threads: int) -> Iterator[KernelManager]:
+    """A kernel whose working directory is `folder`. On leaving it has ended, and so have its socket files."""
+    posix = os.name == "posix"  # there, sockets in files need no network, not even the machine's own
+    short = "/tmp" if posix and len(tempfile.gettempdir()) > 60 else None  # a socket's path: about 100 characters
+    with tempfile.TemporaryDirectory(prefix="cnncourse-", dir=short) as sockets:
+        kernel = KernelManager(
+            kernel_name="python3",
+            transport="ipc" if posix else "tcp",
+            connection_file=os.path.join(sockets, "kernel.json"),
+            client_class="jupyter_client.asynchronous.AsyncKernelClient",  # what papermill can talk to
+        )
+        environment = os.environ | dict.fromkeys(THREAD_LIMITS, str(threads))
+        history = "--HistoryManager.hist_file=:memory:"  # keeps out of the reader's own history
+        kernel.start_kernel(cwd=str(folder), env=environment, extra_arguments=[history])
+        client, passed = kernel.client(), False
+        kernel.client = lambda: client  # papermill closes only the client of a kernel that it has started itself
+        try:
+            yield kernel
+            passed = True
+        except DeadKernelError:
+            code = kernel.provisioner.process.returncode
+            hint = ": memory may have run out, so run fewer notebooks at a time" if code == -9 else ""
+            raise DeadKernelError(f"the kernel died with exit code {code}{hint}") from None
+        finally:
+            client.stop_channels()
+            kernel.shutdown_kernel(now=not passed)
+
+
+@contextmanager
+def watch(pid: int, stop: threading.Event, peak: list[int]) -> Iterator[None]:
+    """Keep peak[0] at the process's largest resident memory, in bytes, and kill the process once `stop` is set."""
+    process, done = psutil.Process(pid), threading.Event()
+
+    def look():
+        with suppress(psutil.Error):  # it has died: papermill notices too
+            while True:
+                ended = done.wait(0.1)
+                peak[0] = max(peak[0], resident(process))
+                if ended:
+                    return
+                if stop.is_set():
+                    process.kill()
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def resident(process: psutil.Process) -> int:
+    """The largest resident memory so far, in bytes; where the system keeps no record of it, the present one."""
+    try:
+        words = Path(f"/proc/{process.pid}/status").read_text().split()
+        return 1024 * int(words[words.index("VmHWM:") + 1])
+    except (OSError, ValueError):
+        return process.memory_info().rss
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> dict:
+    """What ran the notebooks. torch is not imported for its version: that takes seconds."""
+    torch = next((d.version for d in metadata.distributions(name="torch")), None)
+    about = {"python": platform.python_version(), "torch": torch, "platform": platform.platform()}
+    return about | {"cores": cores()}
+
+
+def write_report(out: Path, results: list[Result], about: dict) -> None:
+    """Write out/report.json and out/report.md, each beside its place and then renamed."""
+    report = json.dumps({"machine": about, "results": [asdict(result) for result in results]}, indent=2)
+    heading, *rows = [[text.replace("|", r"\|") for text in row] for row in table(results)]
+    lines = [f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *rows]]
+    page = "\n".join([*lines, "", total(results), "", *(f"- {name}: {value}" for name, value in about.items())])
+    for name, text in {"report.json": report, "report.md": page}.items():
+        beside = out / f"{name}.part"
+        beside.write_text(text + "\n", encoding="utf-8")
+        beside.replace(out / name)
+
+
+def report_table(results: list[Result]) -> str:
+    """The results as aligned columns, and a line with the totals."""
+    rows = table(results)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, total(results)])
+
+
+def table(results: list[Result]) -> list[list[str]]:
+    """A row of headings and a row for each result; what is None is left empty."""
+    heading = [field.name.replace("_mb", " MB") for field in fields(Result)]
+    return [heading] + [["" if v is None else str(v) for v in astuple(result)] for result in results]
+
+
+def total(results: list[Result]) -> str:
+    passed = sum(result.status == "passed" for result in results)
+    seconds, peak = sum(r.seconds for r in results), max((r.peak_mb for r in results), default=0)
+    return f"{passed} of {len(results)} passed; {seconds:.1f} s in all; at most {peak} MB in one notebook"

@@ -1,0 +1,158 @@
+"""ResNet.
+
+K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition. CVPR 2016.
+Reproduces Table 1 (ImageNet) and Section 4.2 / Table 6 (CIFAR: 6n + 2 layers), with the plain nets to compare.
+
+Departures from the paper: bottlenecks take their stride in the 3x3 convolution ("v1.5", as torchvision), the paper in
+the first 1x1; pool1 is padded by one pixel; batch-norm statistics are running averages.
+
+Shapes: images N x 3 x 224 x 224 (CIFAR and small forms: 32 x 32) in, logits N x num_classes out.
+"""
+
+from collections import OrderedDict
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(n_in, n_out, size, stride=1):
+    return nn.Conv2d(n_in, n_out, size, stride, padding=size // 2, bias=False)  # BatchNorm brings the bias
+
+
+class ZeroPadding(nn.Module):
+    """Option A of Section 3.3: keep every second pixel, append channels of zeros. No parameters."""
+
+    def __init__(self, n_in, n_out, stride):
+        super().__init__()
+        self.stride, self.extra = stride, n_out - n_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+
+
+def projection(n_in, n_out, stride):
+    """Option B of Section 3.3: identity where shapes agree, otherwise a strided 1x1 convolution."""
+    if stride == 1 and n_in == n_out:
+        return nn.Identity()
+    return nn.Sequential(conv(n_in, n_out, 1, stride), nn.BatchNorm2d(n_out))
+
+
+class NoShortcut(nn.Module):
+    """The plain nets of Section 3.3: nothing is added to the block's output."""
+
+    def __init__(self, n_in, n_out, stride):
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(())
+
+
+class Residual(nn.Module):
+    """Figure 2: y = relu(residual(x) + shortcut(x))."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.residual(x) + self.shortcut(x))
+
+
+class Basic(Residual):
+    """Figure 5, left: two 3x3 convolutions."""
+
+    expansion = 1
+
+    def __init__(self, n_in, width, stride, shortcut):
+        super().__init__()
+        self.residual = nn.Sequential(
+            conv(n_in, width, 3, stride), nn.BatchNorm2d(width), nn.ReLU(),
+            conv(width, width, 3), nn.BatchNorm2d(width))
+        self.shortcut = shortcut(n_in, width, stride)
+
+
+class Bottleneck(Residual):
+    """Figure 5, right: 1x1 reduces, 3x3 works on few channels, 1x1 restores."""
+
+    expansion = 4
+
+    def __init__(self, n_in, width, stride, shortcut):
+        super().__init__()
+        self.residual = nn.Sequential(
+            conv(n_in, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
+            conv(width, width, 3, stride), nn.BatchNorm2d(width), nn.ReLU(),
+            conv(width, 4 * width, 1), nn.BatchNorm2d(4 * width))
+        self.shortcut = shortcut(n_in, 4 * width, stride)
+
+
+def stage(block, n_in, width, depth, stride, shortcut):
+    """`depth` blocks; only the first changes the shape."""
+    n_out = block.expansion * width
+    first = block(n_in, width, stride, shortcut)
+    return nn.Sequential(first, *(block(n_out, width, 1, shortcut) for _ in range(depth - 1)))
+
+
+def head(n_in, num_classes):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_in, num_classes))
+
+
+def imagenet_stem():
+    return {"conv1": nn.Sequential(conv(3, 64, 7, 2), nn.BatchNorm2d(64), nn.ReLU()),  # 64 x 112 x 112
+            "pool1": nn.MaxPool2d(3, 2, padding=1)}                                    # 64 x 56 x 56
+
+
+def small_stem():
+    return {"conv1": nn.Sequential(conv(3, 64, 3), nn.BatchNorm2d(64), nn.ReLU())}     # 64 x 32 x 32
+
+
+class ResNet(nn.Sequential):
+    """Table 1, one line a row; e is the block's expansion. Sizes are those of a 224 x 224 image."""
+
+    def __init__(self, block, depths, num_classes=1000, shortcut=projection, stem=imagenet_stem, size=224):
+        e, (d2, d3, d4, d5) = block.expansion, depths
+        super().__init__(OrderedDict(
+            **stem(),                                                   # 64   x 56 x 56
+            conv2_x=stage(block, 64, 64, d2, 1, shortcut),              # 64e  x 56 x 56
+            conv3_x=stage(block, 64 * e, 128, d3, 2, shortcut),         # 128e x 28 x 28
+            conv4_x=stage(block, 128 * e, 256, d4, 2, shortcut),        # 256e x 14 x 14
+            conv5_x=stage(block, 256 * e, 512, d5, 2, shortcut),        # 512e x 7 x 7
+            head=head(512 * e, num_classes)))                           # num_classes
+        self.input_shape = (3, size, size)
+        initialise(self)
+
+
+class CifarResNet(nn.Sequential):
+    """Section 4.2: 6n + 2 layers on 32 x 32 images, shortcuts of option A."""
+
+    def __init__(self, depth, num_classes=10, shortcut=ZeroPadding):
+        n, rest = divmod(depth - 2, 6)
+        if rest or n < 1:
+            raise ValueError(f"a CIFAR ResNet has 6n + 2 layers (8, 14, 20, ...), not {depth}")
+        super().__init__(OrderedDict(
+            conv1=nn.Sequential(conv(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU()),  # 16 x 32 x 32
+            conv2_x=stage(Basic, 16, 16, n, 1, shortcut),                        # 16 x 32 x 32
+            conv3_x=stage(Basic, 16, 32, n, 2, shortcut),                        # 32 x 16 x 16
+            conv4_x=stage(Basic, 32, 64, n, 2, shortcut),                        # 64 x 8 x 8
+            head=head(64, num_classes)))                                         # num_classes
+        self.input_shape = (3, 32, 32)
+        initialise(self)
+
+
+def initialise(net: nn.Module) -> None:
+    """He et al. 2015: variance 2 / (outputs of a weight's kernel) for convolutions; the rest is PyTorch's default."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+
+def resnet18(**kw) -> ResNet: return ResNet(Basic, (2, 2, 2, 2), **kw)
+def resnet34(**kw) -> ResNet: return ResNet(Basic, (3, 4, 6, 3), **kw)
+def resnet50(**kw) -> ResNet: return ResNet(Bottleneck, (3, 4, 6, 3), **kw)
+def resnet101(**kw) -> ResNet: return ResNet(Bottleneck, (3, 4, 23, 3), **kw)
+def resnet152(**kw) -> ResNet: return ResNet(Bottleneck, (3, 8, 36, 3), **kw)
+def plain18(**kw) -> ResNet: return resnet18(shortcut=NoShortcut, **kw)
+def plain34(**kw) -> ResNet: return resnet34(shortcut=NoShortcut, **kw)
+def resnet18_small(**kw) -> ResNet: return resnet18(**{"num_classes": 10, "stem": small_stem, "size": 32} | kw)
+def resnet20(**kw) -> CifarResNet: return CifarResNet(20, **kw)
+def resnet32(**kw) -> CifarResNet: return CifarResNet(32, **kw)
+def resnet44(**kw) -> CifarResNet: return CifarResNet(44, **kw)
+def resnet56(**kw) -> CifarResNet: return CifarResNet(56, **kw)
+def resnet110(**kw) -> CifarResNet: return CifarResNet(110, **kw)
+def plain20(**kw) -> CifarResNet: return CifarResNet(20, shortcut=NoShortcut, **kw)
+def plain56(**kw) -> CifarResNet: return CifarResNet(56, shortcut=NoShortcut, **kw)

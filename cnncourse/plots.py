@@ -1,0 +1,85 @@
+"""Figures. They take data (records, arrays), not models, and return a matplotlib Figure.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; markers and line styles repeat them.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from .record import Record
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def axes(rows: int = 1, columns: int = 1, width: float = 4.2, height: float = 3.2, **kw):
+    """(figure, axes), closed to pyplot so that a notebook shows the returned figure once, not twice."""
+    figure, grid = plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", **kw)
+    plt.close(figure)
+    return figure, grid
+
+
+def curves(records: "Sequence[Record]", title: str = "") -> Figure:
+    """Loss and accuracy over the epochs: training dashed, validation solid with markers.
+
+    Records with equal labels are runs of the same thing with other seeds: drawn as their mean, and for the validation
+    curves a band from the lowest to the highest.
+    """
+    groups: dict[str, list] = {}
+    for record in records:
+        groups.setdefault(record.config["label"], []).append(record)
+    figure, (left, right) = axes(1, 2, width=4.6)
+    for (label, group), colour, marker in zip(groups.items(), COLOURS, MARKERS, strict=False):
+        for ax, quantity, scale in ((left, "loss", 1), (right, "accuracy", 100)):
+            epochs = group[0].column("epoch")
+            training, validation = (
+                scale * np.array([r.column(f"{part}_{quantity}") for r in group]) for part in ("train", "validation"))
+            ax.plot(epochs, training.mean(0), color=colour, linestyle="--", linewidth=1)
+            ax.plot(epochs, validation.mean(0), color=colour, marker=marker, markersize=4, label=label)
+            if len(group) > 1:
+                ax.fill_between(epochs, validation.min(0), validation.max(0), color=colour, alpha=0.2, linewidth=0)
+    left.set_ylabel("cross-entropy loss")
+    right.set_ylabel("accuracy (%)")
+    for ax in (left, right):
+        ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.grid(alpha=0.3)
+    right.plot([], [], color="grey", linestyle="--", linewidth=1, label="training (dashed)")
+    right.legend(fontsize="small")
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def images(pictures: Sequence, titles: Sequence[str] = (), columns: int = 8, size: float = 1.1, **kw) -> Figure:
+    """A grid of pictures, each H x W (drawn in grey) or H x W x 3, with optional titles."""
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure, grid = axes(rows, columns, width=size, height=size * (1.25 if titles else 1), squeeze=False)
+    for ax in grid.flat:
+        ax.set_axis_off()
+    for i, (ax, picture) in enumerate(zip(grid.flat, pictures, strict=False)):
+        ax.imshow(picture, **({"cmap": "gray"} | kw))
+        if titles:
+            ax.set_title(titles[i], fontsize="small")
+    return figure
+
+
+def confusion(matrix: Sequence, classes: Sequence[str]) -> Figure:
+    """Counts of true class (rows) against predicted class (columns)."""
+    matrix = np.asarray(matrix)
+    figure, ax = axes(width=5, height=4.6)
+    ax.imshow(matrix, cmap="Blues")
+    ax.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
+    ax.set_yticks(range(len(classes)), classes)
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class")
+    for (i, j), count in np.ndenumerate(matrix):
+        if count:
+            ax.text(j, i, count, ha="center", va="center", color="white" if count > matrix.max() / 2 else "black")
+    return figure

@@ -1,0 +1,57 @@
+"""The record of one training run: what was run, on what, and what came out. Standard library only."""
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a training result can depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("cnncourse", "torch", "torchvision", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def machine() -> dict[str, str | int]:
+    """Where it ran, in words that name no person and no path."""
+    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count() or 1}
+
+
+@dataclass
+class Record:
+    """One run. `rows` holds one dict an epoch, as `train.fit` yields them; `test` the one look at the test set."""
+
+    config: dict
+    rows: list[dict] = field(default_factory=list)
+    test: dict | None = None
+    versions: dict = field(default_factory=versions)
+    machine: dict = field(default_factory=machine)
+
+    def append(self, row: dict) -> None:
+        self.rows.append(row)
+
+    def column(self, name: str) -> list[float]:
+        """One value an epoch, for example of "validation_accuracy"."""
+        return [row[name] for row in self.rows]
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON beside `path` and rename it, so that a crash leaves the old file or the new one, never half."""
+        path = Path(path)
+        beside = path.with_name(path.name + ".partial")
+        beside.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        os.replace(beside, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Record":
+        """Raises ValueError where the file is not a record."""
+        try:
+            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"{path} is not a training record: {error}") from error
