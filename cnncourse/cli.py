@@ -14,7 +14,8 @@ def train(args: argparse.Namespace) -> int:
     from .record import Record
 
     try:
-        record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.device, args.root)
+        record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.device, args.root,
+                     verbose=True)
     except KeyboardInterrupt:
         done = len(Record.load(args.out / "record.json").rows) if (args.out / "record.json").exists() else 0
         print(f"\nstopped after {done} finished epochs; their record and checkpoint are in {args.out}", file=sys.stderr)

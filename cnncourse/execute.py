@@ -74,7 +74,7 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
         results = [finished[source] for source in sources if source in finished]
         seconds = round(time.monotonic() - started, 1)
         settings = {"profile": profile, "jobs": jobs, "threads per kernel": threads, "total seconds": seconds}
-        write_report(out, results, {"notebooks": f"{len(results)} of {len(sources)}"} | settings | machine())
+        write_report(out, results, {"notebooks finished": f"{len(results)} of {len(sources)}"} | settings | machine())
     return results
 
 

@@ -19,15 +19,16 @@ from .train import fit, run_epoch, save_checkpoint
 
 def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recipe | None = None,
         epochs: int | None = None, seed: int = 0, out: str | Path | None = None, device: str = "cpu",
-        root: str | Path | None = None, label: str | None = None) -> Record:
+        root: str | Path | None = None, label: str | None = None, verbose: bool = False) -> Record:
     """Train a network on a data set by a recipe, look at the test images once, and return the Record.
 
     model: a name in MODELS, or a network (it is trained in place).
     data: a name, loaded with the size and channels that the network takes, or loaded Data.
-    recipe: a name in RECIPES or a Recipe; by default "short" for networks with batch normalisation, "adam" for others.
+    recipe: a name in RECIPES or a Recipe; by default "short" for networks with batch normalisation,
+    else "lenet" for those below 100,000 parameters and "adam" for larger ones.
     epochs: in place of the recipe's. seed: of weights, order, augmentation and dropout; equal seeds, equal curves.
     out: a directory that receives `record.json` and `checkpoint.pt` after every epoch, so that Ctrl-C loses none.
-    root: as in `data.load`. label: the name that plots show.
+    root: as in `data.load`. label: the name that plots show. verbose: print a line an epoch.
     Raises ValueError for unknown names and images that do not fit the network, train.Diverged for a lost training.
     """
     if isinstance(model, str):
@@ -58,8 +59,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
         return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing), logits
 
     record = Record({"model": name, "label": label or name, "data": data.name, "train_images": len(data.train),
-                     "image_shape": data.image_shape, "parameters": sum(p.numel() for p in model.parameters()),
-                     "seed": seed, "recipe": asdict(recipe)})
+                     "image_shape": list(data.image_shape), "parameters": sum(p.numel() for p in model.parameters()),
+                     "seed": seed, "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}})
 
     def save(epoch):
         if out is not None:
@@ -73,6 +74,9 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     for row in bar:
         record.append(row)
         save(row["epoch"])
+        if verbose:
+            tqdm.write("epoch {epoch:3d}  loss {train_loss:.4f}  accuracy {train_accuracy:.2%}  validation loss "
+                       "{validation_loss:.4f}  accuracy {validation_accuracy:.2%}  {seconds:.1f} s".format(**row))
         bar.set_postfix_str(f"validation accuracy {row['validation_accuracy']:.1%}", refresh=False)
     record.test = {k: v for k, v in run_epoch(model, test).items() if k in ("loss", "accuracy", "examples")}
     save(recipe.epochs)
@@ -80,7 +84,9 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
 
 
 def default_recipe(model: nn.Module) -> str:
-    return "short" if any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()) else "adam"
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
+        return "short"
+    return "lenet" if sum(p.numel() for p in model.parameters()) < 100_000 else "adam"
 
 
 def check_fits(model: nn.Module, name: str, data: Data) -> None:

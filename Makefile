@@ -1,0 +1,60 @@
+# Two commands: `make course` executes every notebook, `make test` proves every claim. Both set up .venv first.
+PYTHON ?= python3
+JOBS ?= 2
+OUT := build/course
+BIN := .venv/bin
+# CPU-only PyTorch on Linux, which saves several GB of disk: make course TORCH=cpu
+TORCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help course test lab notebooks book clean
+
+help:
+	@echo "make course    set up .venv and execute every notebook into $(OUT)"
+	@echo "make test      the same, then every test"
+	@echo "make lab       open the notebooks in JupyterLab"
+	@echo "make book      build the notebooks as a website into build/book"
+	@echo "make notebooks execute the notebooks in place, so that their stored outputs are true"
+
+# What is installed is current until one of these files changes. uv is several times faster than pip; where a proxy or
+# mirror is known to pip alone, pip does it.
+define install
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if $(TORCH),--torch-backend=$(TORCH)) -e '$(1)' \
+		|| $(BIN)/python -m pip install -c constraints.txt -e '$(1)'
+	touch $@
+endef
+
+.venv/student: pyproject.toml constraints.txt
+	$(call install,.)
+
+.venv/developer: pyproject.toml constraints.txt
+	$(call install,.[dev,book])
+	touch .venv/student
+
+# Make's own clock says whether the executed notebooks are those of these sources.
+$(OUT)/complete: $(wildcard notebooks/*.ipynb) $(wildcard cnncourse/*.py cnncourse/*/*.py) | .venv/student
+	@rm -f $@
+	$(BIN)/cnncourse run --profile tiny --jobs $(JOBS) --out $(OUT)
+	@touch $@
+
+course: .venv/student $(OUT)/complete
+	@cat $(OUT)/report.md
+
+# A failing notebook must not hide the other tests: they read the report, and fail with its words.
+test: .venv/developer
+	-@$(MAKE) --no-print-directory $(OUT)/complete
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+
+lab: .venv/student
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+notebooks: .venv/student
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
+book: .venv/developer
+	$(BIN)/python -m sphinx -W -b html book build/book
+
+clean:
+	rm -rf build

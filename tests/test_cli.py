@@ -1,0 +1,44 @@
+import subprocess
+import sys
+
+import pytest
+
+from cnncourse import cli
+
+
+def command(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["cnncourse", *map(str, words)])
+    return cli.main()
+
+
+def test_train_writes_record_and_checkpoint_and_prints_a_line_an_epoch(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "2", "--out", tmp_path],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()[:2]] == [["epoch", "1"], ["epoch", "2"]]
+    assert "test accuracy" in done.stdout.splitlines()[-1]
+    assert {p.name for p in tmp_path.iterdir()} == {"record.json", "checkpoint.pt"}
+
+
+@pytest.mark.parametrize("words, message", [
+    (["train", "resnet2", "--out", "x"], "no model 'resnet2': did you mean resnet"),
+    (["train", "lenet5", "--data", "cifr10", "--out", "x"], "no data set 'cifr10': did you mean cifar10"),
+    (["train", "lenet5", "--recipe", "adm", "--out", "x"], "no recipe 'adm': did you mean adam"),
+    (["run", "--profile", "tinny"], "no profile 'tinny': did you mean tiny"),
+    (["run", "02_lenett"], "no notebook '02_lenett': did you mean 02_lenet"),
+])
+def test_unknown_names_are_answered_with_the_nearest(words, message, monkeypatch, capsys, tmp_path):
+    words = [tmp_path if w == "x" else w for w in words]
+    assert command(monkeypatch, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_batch_or_epoch_count_below_one_is_refused(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        command(monkeypatch, "train", "lenet5", "--epochs", "0", "--out", "x")
+    assert "at least 1 is expected, not '0'" in capsys.readouterr().err
+
+
+def test_notebooks_are_found_by_number_name_and_path():
+    assert [p.stem for p in cli.chosen(["02", "06_resnet"])] == ["02_lenet", "06_resnet"]
+    assert [p.name[:2] for p in cli.chosen([])] == ["01", "02", "03", "04", "05", "06", "07"]

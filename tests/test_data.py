@@ -1,0 +1,190 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cnncourse import data
+
+
+def test_digits_are_split_into_fixed_stratified_parts():
+    digits = data.load("digits")
+    assert [len(s) for s in (digits.train, digits.validation, digits.test)] == [1200, 237, 360]
+    assert digits.image_shape == (1, 8, 8) and digits.train.images.dtype == torch.uint8
+    counts = digits.test.labels.bincount()
+    assert counts.min() >= 35 and counts.max() <= 37
+    torch.manual_seed(123)  # a training seed must not move the split
+    np.random.seed(123)
+    again = data.load("digits")
+    assert torch.equal(digits.test.images, again.test.images)
+    assert digits.test.labels[:12].tolist() == [7, 6, 3, 7, 7, 3, 2, 8, 9, 3, 2, 6]
+    rows = {bytes(i.numpy().tobytes()) for i in digits.train.images}
+    assert sum(bytes(i.numpy().tobytes()) in rows for i in digits.test.images) == 0
+
+
+
+
+
+def test_size_and_channels_are_those_asked_for():
+    digits = data.load("digits", size=32, channels=3)
+    assert digits.image_shape == (3, 32, 32)
+    assert torch.equal(digits.train.images[:, 0], digits.train.images[:, 2])
+    shapes = data.load("shapes", channels=1, limit=100)
+    assert shapes.image_shape == (1, 32, 32) and len(shapes.train) == 100 and len(shapes.test) == 1000
+
+
+def test_large_shapes_are_drawn_only_when_asked_for():
+    shapes = data.load("shapes", size=128, limit=8)
+    assert isinstance(shapes.test.images, data.Lazy)
+    images, labels = next(iter(shapes.batches("train", 4)))
+    assert images.shape == (4, 3, 128, 128) and labels.shape == (4,)
+
+
+def test_batches_are_normalised_by_the_training_images():
+    digits = data.load("digits")
+    images = torch.cat([x for x, _ in digits.batches("train", 100)])
+    assert abs(images.mean()) < 1e-5 and abs(images.std() - 1) < 1e-4
+
+
+def test_equal_seeds_give_equal_batches_and_epochs_differ():
+    digits = data.load("digits")
+    first, second = (digits.batches("train", 64, "crop", seed=3) for _ in range(2))
+    for (a, x), (b, y) in zip(first, second, strict=True):
+        assert torch.equal(a, b) and torch.equal(x, y)
+    later = next(iter(first))
+    assert not torch.equal(later[1], next(iter(digits.batches("train", 64, "crop", seed=3)))[1])
+    second.epoch = 1  # a resumed training goes on with the second epoch
+    assert torch.equal(next(iter(second))[0], later[0])
+
+
+def test_augmentation_is_drawn_for_each_image_and_every_crop_is_a_window():
+    gradient = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(200, 1, 1, 1) + 1
+    split = data.Split(gradient, torch.zeros(200, dtype=torch.long))
+    batches = data.Batches(split, 200, torch.zeros(1), torch.ones(1), "crop_flip")
+    out = next(iter(batches))[0].mul(255).round()
+    padded = torch.nn.functional.pad(gradient[0, 0].float(), (1,) * 4)
+    windows = {tuple(w.flatten().tolist()) for dy in range(3) for dx in range(3)
+               for w in (padded[dy : dy + 8, dx : dx + 8], padded[dy : dy + 8, dx : dx + 8].flip(1))}
+    found = {tuple(image.flatten().tolist()) for image in out}
+    assert found <= windows and len(found) == 18
+
+
+def test_evaluation_keeps_order_and_every_image():
+    digits = data.load("digits")
+    labels = torch.cat([y for _, y in digits.batches("test", 100)])
+    assert torch.equal(labels, digits.test.labels)
+
+
+def test_training_leaves_out_a_last_batch_of_one():
+    digits = data.load("digits", limit=129)
+    sizes = [len(y) for _, y in digits.batches("train", 64)]
+    assert sizes == [64, 64]
+    assert [len(y) for _, y in data.load("digits", limit=130).batches("train", 64)] == [64, 64, 2]
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: data.load("cifar11"), "no data set 'cifar11': did you mean cifar10"),
+    (lambda: data.load("digits", channels=2), "1 channel .* or 3 .*, not 2"),
+    (lambda: data.load("digits", size=0), "at least 1 pixel"),
+    (lambda: data.load("digits").batches("train", 2000), "batch of 2000 is larger than the 1200 training images"),
+    (lambda: data.load("digits").batches("train", 0), "at least one image"),
+    (lambda: data.load("digits").batches("train", 8, "rotate"), "no augmentation 'rotate'"),
+    (lambda: data.load("digits").batches("tests", 8), "no split 'tests': did you mean test"),
+    (lambda: data.load("folder"), "existing directory"),
+])
+def test_bad_input_is_refused_in_one_clear_sentence(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+@pytest.mark.parametrize("name, files", [("mnist", "MNIST/raw"), ("cifar10", "cifar-10-batches-py"),
+                                         ("cifar100", "cifar-100-python"), ("fashion_mnist", "FashionMNIST/raw")])
+def test_an_absent_data_set_says_what_to_put_where(name, files, tmp_path, monkeypatch):
+    from torchvision.datasets import mnist, utils
+
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(utils, "_urlretrieve", offline)
+    monkeypatch.setattr(mnist, "download_and_extract_archive", offline)
+    with pytest.raises(FileNotFoundError, match=f"{files}.*'digits' or 'shapes'"):
+        data.load(name, root=tmp_path)
+
+
+def photographs(root, classes=("cat", "dog"), n=10, size=(40, 30)):
+    for k, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for i in range(n):
+            pixels = np.full((size[1], size[0], 3), 100 * k + i, np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i}.jpg")
+
+
+def test_a_folder_of_photographs_is_decoded_when_indexed(tmp_path):
+    photographs(tmp_path)
+    folder = data.load("folder", size=24, root=tmp_path)
+    assert folder.classes == ("cat", "dog") and folder.image_shape == (3, 24, 24)
+    assert [len(s) for s in (folder.train, folder.validation, folder.test)] == [14, 3, 3]
+    images, labels = next(iter(folder.batches("train", 14)))
+    assert images.shape == (14, 3, 24, 24) and set(labels.tolist()) == {0, 1}
+    assert ((images.mean((1, 2, 3)) > 0) == (labels == 1)).all()  # dogs are brighter
+
+
+def test_a_folder_with_train_and_val_keeps_val_for_the_test(tmp_path):
+    photographs(tmp_path / "train")
+    photographs(tmp_path / "val", n=6)
+    folder = data.load("folder", size=24, channels=1, root=tmp_path)
+    assert [len(s) for s in (folder.train, folder.validation, folder.test)] == [16, 4, 12]
+    assert folder.image_shape == (1, 24, 24)
+
+
+def test_photographs_are_turned_as_their_exif_data_says(tmp_path):
+    photographs(tmp_path)
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:16] = 255  # the top is white; orientation 6 turns it to the right
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "cat" / "turned.jpg", exif=exif)
+    image = data.decoded(tmp_path / "cat" / "turned.jpg", (3, 32, 32))
+    assert image[0, :, 20:].min() > 200 and image[0, :, :12].max() < 50
+
+
+def test_files_that_are_not_images_are_named_and_skipped(tmp_path):
+    photographs(tmp_path)
+    (tmp_path / "cat" / "notes.txt").write_text("not an image")
+    whole = (tmp_path / "dog" / "0.jpg").read_bytes()
+    (tmp_path / "dog" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "dog" / ".DS_Store").write_bytes(b"x")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        folder = data.load("folder", size=24, root=tmp_path)
+    assert sum(map(len, (folder.train, folder.validation, folder.test))) == 20
+    assert [n for n in ("notes.txt", "cut.jpg", "DS_Store") if any(n in str(w.message) for w in caught)] == [
+        "notes.txt", "cut.jpg"]
+
+
+def test_an_empty_folder_and_a_single_class_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="0 class directories"):
+        data.load("folder", root=tmp_path)
+    photographs(tmp_path, classes=("cat",))
+    with pytest.raises(ValueError, match=r"1 class directories \(cat\).*at least two"):
+        data.load("folder", root=tmp_path)
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(ValueError, match="'dog' holds 0 readable images"):
+        data.load("folder", root=tmp_path)
+
+
+@pytest.mark.parametrize("name, shape, mean", [
+    ("mnist", (1, 28, 28), [0.1307]), ("fashion_mnist", (1, 28, 28), [0.286]),
+    ("cifar10", (3, 32, 32), [0.4914, 0.4822, 0.4465])])
+def test_real_sets_have_their_published_statistics(name, shape, mean):
+    import os
+    from pathlib import Path
+
+    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
+    if not any((root / d).is_dir() for d in {"mnist": ["MNIST"], "fashion_mnist": ["FashionMNIST"],
+                                             "cifar10": ["cifar-10-batches-py"]}[name]):
+        pytest.skip(f"{name} is not under {root}: set CNNCOURSE_DATA to check its loader")
+    real = data.load(name, root=root)
+    assert real.image_shape == shape and len(real.test) == 10_000 and len(real.validation) == 5000
+    assert np.allclose(real.mean, mean, atol=2e-3)

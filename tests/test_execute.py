@@ -1,0 +1,169 @@
+"""Notebooks are executed as a reader would, and what became of each is told truthfully."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from cnncourse import execute
+from cnncourse.execute import Result, report_table, run
+
+# The first two cells of every notebook are a title and the parameters: what is listed here begins with cell 3.
+NOTEBOOKS = {
+    "raises": ["1 + 1", "raise ValueError('bad | news\\nin two lines')", "print('not reached')"],
+    "prints": ["import os\nprint(profile)\nprint(os.getcwd())\nprint(os.environ['OMP_NUM_THREADS'])"],
+    "hangs": ["1", "2", "import time\nwhile True: time.sleep(1)"],
+    "exits": ["import os\nos._exit(3)"],
+    "is_killed": ["1", "import os, signal\nos.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))"],
+    "fills_memory": ["import time\nheld = bytearray(b'x') * 200_000_000\ntime.sleep(0.4)\ndel held", "time.sleep(0.4)"],
+}
+QUICK, SLOW = ["1"], ["import time\nwhile True:\n    try: time.sleep(1)\n    except KeyboardInterrupt: pass"]
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals and sockets of POSIX")
+
+
+def write(folder, name, sources):
+    title, cells = new_markdown_cell("# Title"), [new_code_cell(source) for source in sources]
+    parameters = new_code_cell("profile = 'none given'", metadata={"tags": ["parameters"]})
+    path = folder / f"{name}.ipynb"
+    path.write_text(nbformat.writes(new_notebook(cells=[title, parameters, *cells])), encoding="utf-8")
+    return path
+
+
+def command(notebooks, out):
+    """This process's Python, running notebooks in a process of its own that heeds Ctrl-C."""
+    lines = ["import signal", "from pathlib import Path", "from cnncourse.execute import run"]
+    lines += ["signal.signal(signal.SIGINT, signal.default_int_handler)"]
+    lines += [f"run([{', '.join(f'Path({str(path)!r})' for path in notebooks)}], 'tiny', 2, Path({str(out)!r}))"]
+    return [sys.executable, "-c", "\n".join(lines)]
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    folder, out = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("executed")
+    (out / "broken.ipynb").write_text("left by an earlier run")
+    (folder / "broken.ipynb").write_text("this is no notebook")
+    paths = [write(folder, name, sources) for name, sources in NOTEBOOKS.items()] + [folder / "broken.ipynb"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "cores", lambda: 8)
+        results = run(paths, "laptop", jobs=3, out=out, timeout=4)
+    return folder, out, {result.notebook: result for result in results}
+
+
+def printed(out, name):
+    cells = nbformat.read(out / f"{name}.ipynb", as_version=4).cells
+    return "".join(output.text for cell in cells for output in cell.get("outputs", []) if "text" in output)
+
+
+def test_a_failing_notebook_does_not_stop_the_next_and_the_order_is_kept(course):
+    results = course[2]
+    assert list(results) == [*NOTEBOOKS, "broken"]
+    assert [name for name, result in results.items() if result.status == "passed"] == ["prints", "fills_memory"]
+
+
+def test_the_profile_the_folder_and_the_threads_reach_the_kernel(course):
+    folder, out, _ = course
+    assert printed(out, "prints").split() == ["laptop", str(folder.resolve()), str(8 // 3)]
+
+
+def test_a_failure_is_named_by_the_cell_of_the_source_and_the_error_on_one_line(course):
+    _, out, results = course
+    failed = results["raises"]
+    assert (failed.status, failed.cell, failed.error) == ("failed", 4, "ValueError: bad | news in two lines")
+    assert "not reached" not in printed(out, "raises")
+
+
+def test_a_cell_that_takes_too_long_is_timed_out_and_not_passed(course):
+    hung = course[2]["hangs"]
+    assert (hung.status, hung.cell) == ("timed out", 5)
+    assert "4 seconds" in hung.error and 4 <= hung.seconds < 60
+
+
+def test_a_kernel_that_dies_has_failed_and_its_exit_code_is_told(course):
+    exits, killed = course[2]["exits"], course[2]["is_killed"]
+    assert (exits.status, exits.cell, killed.status, killed.cell) == ("failed", 3, "failed", 4)
+    assert exits.error == "DeadKernelError: the kernel died with exit code 3"
+    assert os.name != "posix" or "memory may have run out" in killed.error
+
+
+def test_a_file_that_is_no_notebook_has_failed_and_an_older_result_does_not_stand_for_it(course):
+    _, out, results = course
+    assert results["broken"].status == "failed" and results["broken"].cell is None
+    assert not (out / "broken.ipynb").exists()
+
+
+def test_peak_memory_sees_200_mb_that_were_held_for_a_moment(course):
+    results = course[2]
+    assert 190 <= results["fills_memory"].peak_mb - results["prints"].peak_mb < 260
+    assert results["prints"].peak_mb > 20
+
+
+def test_both_reports_hold_every_notebook_and_the_machine(course):
+    _, out, results = course
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert [Result(**row) for row in report["results"]] == list(results.values())
+    assert report["machine"]["notebooks finished"] == "7 of 7"
+    assert {"python", "torch", "platform", "cores", "jobs", "profile", "total seconds"} <= set(report["machine"])
+    page = (out / "report.md").read_text(encoding="utf-8")
+    assert all(f"| {name} | {result.status} |" in page for name, result in results.items())
+    assert r"bad \| news" in page and not list(out.glob("*.part"))
+
+
+def test_the_table_has_aligned_columns_and_a_total():
+    results = [Result("a", "passed", 1.5, 90), Result("longer", "timed out", 20.0, 120, 7, "SomeError: why")]
+    heading, first, second, total = report_table(results).splitlines()
+    assert heading.index("status") == first.index("passed") == second.index("timed out")
+    assert second.endswith("7     SomeError: why") and "None" not in first
+    assert total == "1 of 2 passed; 21.5 s in all; at most 120 MB in one notebook"
+
+
+@needs_posix
+def test_ctrl_c_leaves_no_kernel_and_reports_what_had_finished(tmp_path):
+    out = tmp_path / "out"
+    notebooks = [write(tmp_path, "slow", SLOW), write(tmp_path, "quick", QUICK)]
+    running = subprocess.Popen(command(notebooks, out), stderr=subprocess.PIPE, text=True)
+    try:
+        assert any("[1/2] quick: passed in " in line for line in running.stderr)  # readable in a pipe, and at once
+        kernels = psutil.Process(running.pid).children(recursive=True)
+        assert any("ipykernel_launcher" in kernel.cmdline() for kernel in kernels)
+        running.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in running.communicate(timeout=30)[1]
+    finally:
+        running.kill()
+    assert psutil.wait_procs(kernels, timeout=0)[1] == []
+    report = json.loads((out / "report.json").read_text())
+    assert [row["notebook"] for row in report["results"]] == ["quick"]
+    assert report["machine"]["notebooks finished"] == "1 of 2"
+
+
+@needs_posix
+def test_notebooks_run_without_any_network_and_leave_no_files_behind(tmp_path):
+    isolated = ["unshare", "--map-root-user", "--net"]  # not even the loopback interface is up
+    if not shutil.which("unshare") or subprocess.run([*isolated, "true"], capture_output=True).returncode:
+        pytest.skip("this system does not allow network namespaces")
+    notebooks, out, temporary = [write(tmp_path, "quick", QUICK)], tmp_path / "out", tmp_path / "t"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    done = subprocess.run([*isolated, *command(notebooks, out)], capture_output=True, text=True, env=environment)
+    assert "[1/1] quick: passed" in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "quick.ipynb", "t"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_notebooks_are_never_overwritten_by_their_executed_copies(tmp_path):
+    notebook = write(tmp_path, "quick", QUICK)
+    before = notebook.read_text()
+    with pytest.raises(ValueError, match="another folder"):
+        run([notebook], "tiny", 1, tmp_path)
+    assert notebook.read_text() == before
+
+
+def test_a_number_of_jobs_below_one_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="jobs is 0"):
+        run([], "tiny", 0, tmp_path)

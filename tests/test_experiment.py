@@ -1,0 +1,134 @@
+import json
+
+import pytest
+import torch
+
+from cnncourse import experiment
+from cnncourse.data import load
+from cnncourse.models import MODELS
+from cnncourse.recipes import PROFILES, RECIPES
+from cnncourse.record import Record
+from cnncourse.train import Diverged
+
+
+@pytest.fixture(scope="module")
+def few():
+    return load("digits", size=28, limit=64)
+
+
+def untimed(record):
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in record.rows]
+
+
+def test_the_same_seed_gives_the_same_curve_bit_for_bit(few):
+    first, second, other = (experiment.run("mnist_cnn", few, "adam", epochs=2, seed=s) for s in (5, 5, 6))
+    assert untimed(first) == untimed(second) and first.test == second.test
+    assert untimed(first) != untimed(other)
+
+
+def test_a_run_leaves_its_record_and_checkpoint(few, tmp_path):
+    record = experiment.run("lenet5", few, epochs=2, out=tmp_path)
+    assert Record.load(tmp_path / "record.json") == record
+    assert [row["epoch"] for row in record.rows] == [1, 2] and record.test["examples"] == 360
+    assert record.config["recipe"]["epochs"] == 2 and record.config["parameters"] == 61_706
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    net = MODELS["lenet5"]()
+    net.load_state_dict(saved["model"])
+    assert saved["epoch"] == 2
+
+
+def test_interruption_leaves_the_finished_epochs_on_disk(few, tmp_path, monkeypatch):
+    calls = []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 4:  # training and validation of the first epoch, training of the second
+            raise KeyboardInterrupt
+        return run_epoch(*args)
+
+    from cnncourse import train
+    run_epoch = train.run_epoch
+    monkeypatch.setattr(train, "run_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run("mnist_cnn", few, epochs=5, out=tmp_path)
+    assert len(Record.load(tmp_path / "record.json").rows) == 1
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
+
+
+def test_a_lost_training_leaves_the_finished_epochs_on_disk(few, tmp_path):
+    net = MODELS["mnist_cnn"]()
+    with torch.no_grad():
+        net.fc3.weight.fill_(float("inf"))
+    with pytest.raises(Diverged, match="step 1"):
+        experiment.run(net, few, epochs=2, out=tmp_path)
+    assert Record.load(tmp_path / "record.json").rows == []
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda d: experiment.run("resnet2", d), "no model 'resnet2': did you mean resnet"),
+    (lambda d: experiment.run("lenet5", d, "fast"), "no recipe 'fast'"),
+    (lambda d: experiment.run("vgg16_small", d), r"cannot take images of 1 x 28 x 28 .*channels=3, size=32"),
+    (lambda d: experiment.run(MODELS["alexnet_small"](), load("shapes", size=16, limit=64)), "cannot take .* 3 x 16"),
+    (lambda d: experiment.run(MODELS["lenet5"](num_classes=100), d), "100 outputs but 'digits' has 10 classes"),
+])
+def test_what_does_not_fit_is_refused_before_anything_runs(call, words, few):
+    with pytest.raises(ValueError, match=words):
+        call(few)
+
+
+def test_every_recipe_and_profile_names_things_that_exist():
+    from cnncourse.data import AUGMENTATIONS, DATA_SETS
+
+    net = MODELS["mnist_cnn"]()
+    for recipe in RECIPES.values():
+        optimizer = recipe.make_optimizer(net)
+        recipe.make_scheduler(optimizer, 100)
+        assert recipe.augment is None or recipe.augment in AUGMENTATIONS
+        assert recipe.schedule in ("constant", "one_cycle", "steps") and recipe.optimizer in ("sgd", "adam")
+        assert set(recipe.why) <= set(recipe.__dataclass_fields__)
+    assert list(PROFILES) == ["tiny", "laptop", "full"]
+    assert all(p.grey in DATA_SETS and p.colour in DATA_SETS for p in PROFILES.values())
+
+
+def test_the_papers_hyper_parameters_are_theirs():
+    alexnet, vgg, resnet = (RECIPES[n] for n in ("alexnet", "vgg", "resnet_cifar"))
+    assert (alexnet.lr, alexnet.momentum, alexnet.weight_decay, alexnet.batch_size) == (0.01, 0.9, 5e-4, 128)
+    assert (vgg.lr, vgg.momentum, vgg.weight_decay, vgg.batch_size, vgg.epochs) == (0.01, 0.9, 5e-4, 256, 74)
+    assert (resnet.lr, resnet.momentum, resnet.weight_decay, resnet.batch_size) == (0.1, 0.9, 1e-4, 128)
+    optimizer = resnet.make_optimizer(MODELS["mnist_cnn"]())
+    scheduler = resnet.make_scheduler(optimizer, 64)
+    rates = []
+    for _ in range(64):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates[31] == 0.1 and rates[32] == pytest.approx(0.01) and rates[48] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 8, 100])
+def test_one_cycle_works_for_any_number_of_steps_and_ends_low(steps):
+    optimizer = RECIPES["short"].make_optimizer(MODELS["mnist_cnn"]())
+    scheduler = RECIPES["short"].make_scheduler(optimizer, steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+    assert max(rates) == pytest.approx(0.1, rel=0.05)
+    assert steps < 3 or rates[-1] < 1e-4
+
+
+def test_a_record_is_plain_json_with_its_provenance(few, tmp_path):
+    record = experiment.run("mnist_cnn", few, epochs=1)
+    record.save(tmp_path / "r.json")
+    stored = json.loads((tmp_path / "r.json").read_text())
+    assert stored["versions"]["torch"] == torch.__version__.split("+")[0] or stored["versions"]["torch"]
+    assert stored["machine"]["cores"] >= 1 and stored["config"]["seed"] == 0
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_file_that_is_no_record_is_refused(tmp_path):
+    (tmp_path / "r.json").write_text('{"config": ')
+    with pytest.raises(ValueError, match="is not a training record"):
+        Record.load(tmp_path / "r.json")

@@ -1,0 +1,73 @@
+"""The arrows of the package: which module may know which. Anything else is a design change, to be made knowingly."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cnncourse
+
+PACKAGE = Path(cnncourse.__file__).parent
+ALLOWED = {
+    "__main__": {"cli"},
+    "cli": {"doctor", "execute", "experiment", "recipes", "record"},
+    "data": {"shapes"},
+    "experiment": {"data", "models", "recipes", "record", "trace", "train"},
+    "models.__init__": {"models.alexnet", "models.googlenet", "models.lenet", "models.resnet", "models.vgg"},
+    "models.alexnet": {"layers"},
+    "models.googlenet": {"layers"},
+}
+
+
+def siblings(path: Path) -> set[str]:
+    """Modules of the package that a file imports at run time, wherever in the file."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    found = set()
+    tree = ast.parse(path.read_text())
+    typing_only = {id(n) for branch in ast.walk(tree) if isinstance(branch, ast.If) and "TYPE_CHECKING" in
+                   ast.unparse(branch.test) for n in ast.walk(branch)}
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = list(parts[: len(parts) - node.level])
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {".".join([*base, name]) for name in names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cnncourse."):
+            found.add(node.module.removeprefix("cnncourse."))
+        elif isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("cnncourse.") for a in node.names if a.name.startswith("cnncourse.")}
+    modules = {".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")}
+    return {name for name in found if name in modules or f"{name}.__init__" in modules}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_import_only_what_the_design_allows(path):
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    assert siblings(path) == ALLOWED.get(name, set())
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys; {code}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["arithmetic", "record", "recipes", "shapes", "cli", "execute", "doctor"])
+def test_light_modules_do_not_bring_torch(module):
+    assert "torch" not in loaded_by(f"import cnncourse.{module}")
+
+
+def test_the_models_do_not_bring_torchvision():
+    assert "torchvision" not in loaded_by("import cnncourse.models, cnncourse.trace, cnncourse.experiment")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"]])
+def test_help_answers_without_torch(words):
+    code = f"import contextlib; sys.argv[1:] = {words}\nfrom cnncourse.cli import main\n" \
+           "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(None): main()\nprint('x'); pass"
+    script = f"import sys; {code}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "cnncourse.cli" in done.stdout and "torch" not in done.stdout.split()

@@ -1,0 +1,108 @@
+"""Each notebook: its rules, and its stored outputs against the one execution that `make course` left behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+EXECUTED = ROOT / "build" / "course"
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def code(path: Path) -> list:
+    """Code cells without the one that papermill injects."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [c for c in cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
+
+
+def tagged(cell) -> bool:
+    return "nbval-check-output" in cell.metadata.get("tags", [])
+
+
+def outputs(cell) -> list:
+    """What a reader compares: printed text and results, without progress bars, figures and counters."""
+    kept = []
+    for output in cell.outputs:
+        if output.output_type == "stream" and output.name == "stdout":
+            kept.append(output.text)
+        elif output.output_type in ("execute_result", "display_data"):
+            kept.append({k: v for k, v in output.data.items() if not k.startswith("image/")})
+    return kept
+
+
+@pytest.fixture(scope="module")
+def report() -> dict[str, dict]:
+    """Results of the run by notebook. `make test` has executed them; plain pytest does so here, once."""
+    stored = [[c.source for c in code(p)] for p in NOTEBOOKS]
+    left = [EXECUTED / p.name for p in NOTEBOOKS]
+    if not all(p.exists() for p in left) or [[c.source for c in code(p)] for p in left] != stored:
+        subprocess.run([sys.executable, "-m", "cnncourse", "run", "--out", EXECUTED], cwd=ROOT)
+    results = json.loads((EXECUTED / "report.json").read_text())["results"]
+    return {result["notebook"]: result for result in results}
+
+
+def test_the_seven_lessons_are_there():
+    assert [p.stem for p in NOTEBOOKS] == ["01_convolution_arithmetic", "02_lenet", "03_alexnet", "04_vgg",
+                                           "05_googlenet", "06_resnet", "07_comparison"]
+
+
+@each
+def test_it_runs_from_a_fresh_kernel(path, report):
+    result = report[path.stem]
+    assert result["status"] == "passed", f"cell {result['cell']}: {result['error']}"
+
+
+@each
+def test_what_does_not_depend_on_the_machine_is_reproduced(path, report):
+    stored, executed = code(path), code(EXECUTED / path.name)
+    assert sum(map(tagged, stored)) >= 5
+    for i, (old, new) in enumerate(zip(stored, executed, strict=True), 1):
+        if tagged(old):
+            assert outputs(old), f"code cell {i} is tagged but stores no output"
+            assert outputs(new) == outputs(old), f"code cell {i}:\n{old.source}"
+
+
+@each
+def test_the_parameters_cell_follows_the_imports(path):
+    cells = code(path)
+    assert "parameters" in cells[1].metadata.get("tags", []) and cells[1].source == 'profile = "tiny"'
+    assert "import" in cells[0].source
+
+
+@each
+def test_every_cell_is_short_and_has_run_without_error(path):
+    for i, cell in enumerate(code(path), 1):
+        assert len(cell.source.splitlines()) <= 20, f"code cell {i} is over 20 lines"
+        assert cell.execution_count == i, f"code cell {i} was not run in order from a fresh kernel"
+        assert all(o.output_type != "error" for o in cell.outputs), f"code cell {i} stores an error"
+
+
+@each
+def test_every_figure_has_alt_text_and_a_caption(path):
+    for i, cell in enumerate(code(path), 1):
+        if any("image/png" in o.get("data", {}) for o in cell.outputs):
+            mystnb = cell.metadata.get("mystnb", {})
+            assert len(mystnb.get("image", {}).get("alt", "")) > 20, f"code cell {i}: alt text"
+            assert mystnb.get("figure", {}).get("caption"), f"code cell {i}: caption"
+
+
+@each
+def test_no_machine_path_is_stored(path):
+    text = path.read_text()
+    found = re.findall(r"(?:/home/|/root/|/Users/|/tmp/|site-packages|[A-Z]:\\\\)[^\"\\ ]{0,60}", text)
+    assert not found and os.sep + ".venv" not in text
+
+
+@each
+def test_links_to_other_notebooks_lead_somewhere(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)#]+\.ipynb)", cell.source):
+                assert (path.parent / target).exists(), target

@@ -1,0 +1,35 @@
+import numpy as np
+
+from cnncourse import plots
+from cnncourse.record import Record
+
+
+def record(label, seed, accuracy):
+    row = {"train_loss": 1.0, "validation_loss": 2.0, "train_accuracy": 0.5, "validation_accuracy": accuracy}
+    return Record({"label": label, "seed": seed}, [{"epoch": e, **row} for e in (1, 2, 3)])
+
+
+def test_curves_draw_training_and_validation_of_every_label_with_units():
+    figure = plots.curves([record("a", 0, 0.4), record("a", 1, 0.6), record("b", 0, 0.9)])
+    left, right = figure.axes
+    assert left.get_ylabel() == "cross-entropy loss" and right.get_ylabel() == "accuracy (%)"
+    assert left.get_xlabel() == right.get_xlabel() == "epoch"
+    solid = [line for line in right.lines if line.get_label() in ("a", "b")]
+    assert [line.get_ydata()[0] for line in solid] == [50.0, 90.0]  # the mean of two seeds, in per cent
+    assert len({line.get_marker() for line in solid}) == len({line.get_color() for line in solid}) == 2
+    assert len(right.collections) == 1  # one band, around the two seeds of "a"
+
+
+def test_a_figure_is_shown_once():
+    import matplotlib.pyplot as plt
+
+    plots.curves([record("a", 0, 0.4)])
+    assert plt.get_fignums() == []
+
+
+def test_images_and_confusion_keep_their_titles_and_classes():
+    figure = plots.images([np.zeros((4, 4))] * 3, ["x", "y", "z"], columns=2)
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["x", "y", "z"]
+    figure = plots.confusion([[5, 1], [0, 7]], ["cat", "dog"])
+    assert {t.get_text() for t in figure.axes[0].texts} == {"5", "1", "7"}
+    assert figure.axes[0].get_ylabel() == "true class"

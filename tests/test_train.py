@@ -1,0 +1,109 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cnncourse.train import Diverged, fit, run_epoch, save_checkpoint
+
+
+def batches(sizes, classes=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [(torch.randn(n, 4, generator=generator), torch.randint(classes, (n,), generator=generator)) for n in sizes]
+
+
+def test_loss_and_accuracy_are_means_over_examples_not_over_batches():
+    net, parts = nn.Linear(4, 3), batches([10, 1])
+    row = run_epoch(net, parts)
+    x, y = torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])
+    assert row["loss"] == pytest.approx(F.cross_entropy(net(x), y).item(), rel=1e-6)
+    assert row["accuracy"] == pytest.approx((net(x).argmax(1) == y).float().mean().item())
+    assert row["examples"] == 11
+
+
+def test_evaluation_changes_nothing_and_runs_in_eval_mode():
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    first, second = run_epoch(net, batches([8])), run_epoch(net, batches([8]))
+    assert first["loss"] == second["loss"]
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+def test_one_training_step_is_gradient_descent():
+    net, [(x, y)] = nn.Linear(4, 3, bias=False), batches([8])
+    F.cross_entropy(net(x), y).backward()
+    expected = net.weight.detach() - 0.5 * net.weight.grad
+    run_epoch(net, [(x, y)], torch.optim.SGD(net.parameters(), lr=0.5))
+    torch.testing.assert_close(net.weight.detach(), expected)
+
+
+def test_the_schedule_advances_every_step():
+    net = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [4], 0.1)
+    rows = list(fit(net, batches([4, 4]), batches([4]), optimizer, 3, scheduler))
+    assert [row["lr"] for row in rows] == pytest.approx([1.0, 0.1, 0.1])
+
+
+def test_an_untrained_network_starts_at_the_logarithm_of_the_classes():
+    net = nn.Linear(4, 10)
+    nn.init.zeros_(net.weight)
+    nn.init.zeros_(net.bias)
+    assert run_epoch(net, batches([50], classes=10))["loss"] == pytest.approx(math.log(10))
+
+
+def test_a_lost_training_stops_and_names_the_step():
+    good = batches([4, 4])
+    bad = [(torch.full((4, 4), math.nan), torch.zeros(4, dtype=torch.long))]
+    net = nn.Linear(4, 3)
+    with pytest.raises(Diverged, match="nan at step 3"):
+        run_epoch(net, good + bad, torch.optim.SGD(net.parameters(), lr=0.1))
+    assert net.weight.isfinite().all()  # the bad step was not taken
+
+
+def test_rows_so_far_survive_a_lost_training():
+    net, rows = nn.Linear(4, 3), []
+
+    class SecondEpochIsBad:
+        epochs = 0
+
+        def __iter__(self):
+            self.epochs += 1
+            factor = 1 if self.epochs == 1 else math.inf
+            return ((factor * x, y) for x, y in batches([4]))
+
+    with pytest.raises(Diverged):
+        for row in fit(net, SecondEpochIsBad(), batches([4]), torch.optim.SGD(net.parameters(), lr=0.1), 5):
+            rows.append(row)
+    assert [row["epoch"] for row in rows] == [1]
+
+
+def test_a_network_with_its_own_loss_brings_it_along():
+    seen = []
+
+    def loss(model, images, labels):
+        seen.append(len(images))
+        logits = model(images)
+        return 2 * F.cross_entropy(logits, labels), logits
+
+    net = nn.Linear(4, 3)
+    assert run_epoch(net, batches([6]), loss=loss)["loss"] == pytest.approx(2 * run_epoch(net, batches([6]))["loss"])
+    assert seen == [6]
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    net = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, net, optimizer, 1)
+
+    def full_disk(_, file):
+        file.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(path, net, optimizer, 2)
+    monkeypatch.undo()
+    assert torch.load(path, weights_only=True)["epoch"] == 1
