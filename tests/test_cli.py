@@ -1,9 +1,12 @@
+import signal
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from cnncourse import cli
+from cnncourse.record import Record
 
 
 def command(monkeypatch, *words):
@@ -18,6 +21,36 @@ def test_train_writes_record_and_checkpoint_and_prints_a_line_an_epoch(tmp_path)
     assert [line.split()[:2] for line in done.stdout.splitlines()[:2]] == [["epoch", "1"], ["epoch", "2"]]
     assert "test accuracy" in done.stdout.splitlines()[-1]
     assert {p.name for p in tmp_path.iterdir()} == {"record.json", "checkpoint.pt"}
+
+
+def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("epoch   1")  # a first epoch has finished
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in errors
+    rows = Record.load(tmp_path / "record.json").rows
+    assert f"stopped after {len(rows)} finished epochs" in errors and len(rows) >= 1
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == len(rows)
+
+
+def test_a_lost_training_is_one_sentence_and_keeps_the_record(tmp_path, monkeypatch, capsys):
+    from cnncourse.recipes import RECIPES, Recipe
+
+    monkeypatch.setitem(RECIPES, "wild", Recipe(source="a test", lr=1e30, batch_size=32, epochs=2))
+    assert command(monkeypatch, "train", "mnist_cnn", "--recipe", "wild", "--out", tmp_path) == 1
+    message = capsys.readouterr().err
+    assert "at step" in message and "lower the learning rate" in message and str(tmp_path) in message
+    assert (tmp_path / "record.json").exists() and (tmp_path / "checkpoint.pt").exists()
+
+
+def test_the_wrong_kind_of_folder_is_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "cat").mkdir()
+    words = ["train", "resnet20", "--data", "folder", "--root", tmp_path, "--out", tmp_path / "out"]
+    assert command(monkeypatch, *words) == 2
+    assert "1 class directories (cat)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words, message", [
