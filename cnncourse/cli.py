@@ -33,7 +33,11 @@ def run(args: argparse.Namespace) -> int:
     from .recipes import PROFILES
 
     pick(PROFILES, args.profile, "profile")
-    results = run(chosen(args.notebooks), args.profile, args.jobs, args.out)
+    try:
+        results = run(chosen(args.notebooks), args.profile, args.jobs, args.out)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the report of the notebooks that had finished is in {args.out}", file=sys.stderr)
+        return 130
     print(report_table(results))
     return int(any(result.status != "passed" for result in results))
 

@@ -102,7 +102,7 @@ def describe(problem: Exception, timeout: int) -> str:
         message = f"the cell was still running after {timeout} seconds"
     if isinstance(problem, PapermillExecutionError):
         name, message = problem.ename, problem.evalue
-    return shorten(f"{name}: {message}", 200)
+    return shorten(f"{name}: {message}" if message else name, 200)
 
 
 @contextmanager
