@@ -50,7 +50,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     recipe = replace(recipe, epochs=epochs or recipe.epochs, augment=recipe.augment or data.augment)
 
     training = data.batches("train", recipe.batch_size, recipe.augment, seed, device)
-    validation, test = (data.batches(split, 256, device=device) for split in ("validation", "test"))
+    validation, test = (data.batches(split, 128, device=device) for split in ("validation", "test"))
     optimizer = recipe.make_optimizer(model)
     scheduler = recipe.make_scheduler(optimizer, recipe.epochs * len(training))
 

@@ -76,7 +76,7 @@ def run_all(address: str, name: str, picture: Path | None = None) -> list[str]:
         page.wait_for_timeout(3000)
         if picture:
             page.wait_for_timeout(1500)
-            page.locator(".jp-Notebook").first.screenshot(path=picture)
+            page.locator(".jp-NotebookPanel:visible .jp-Notebook").screenshot(path=picture)
         browser.close()
     return [url for url in foreign if url.startswith("http") and not url.startswith(address)]
 

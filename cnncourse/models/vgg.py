@@ -77,6 +77,14 @@ def initialise(net: VGG) -> None:
 SMALL = {"size": 32, "hidden": 512, "num_classes": 10}  # five poolings leave a 1 x 1 map
 
 
+def small(config: str, **kw) -> VGG:
+    net = VGG(config, **SMALL | kw)
+    for layer in net.head:
+        if isinstance(layer, nn.Linear):  # N(0, 0.01) suits 4096 units; after 512 or fewer the signal would vanish
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return net
+
+
 def vgg11(**kw) -> VGG: return VGG("A", **kw)
 def vgg13(**kw) -> VGG: return VGG("B", **kw)
 def vgg16(**kw) -> VGG: return VGG("D", **kw)
@@ -85,7 +93,7 @@ def vgg11_bn(**kw) -> VGG: return VGG("A", batch_norm=True, **kw)
 def vgg13_bn(**kw) -> VGG: return VGG("B", batch_norm=True, **kw)
 def vgg16_bn(**kw) -> VGG: return VGG("D", batch_norm=True, **kw)
 def vgg19_bn(**kw) -> VGG: return VGG("E", batch_norm=True, **kw)
-def vgg11_small(**kw) -> VGG: return VGG("A", **SMALL | kw)
-def vgg16_small(**kw) -> VGG: return VGG("D", **SMALL | kw)
-def vgg11_small_bn(**kw) -> VGG: return VGG("A", batch_norm=True, **SMALL | kw)
-def vgg16_small_bn(**kw) -> VGG: return VGG("D", batch_norm=True, **SMALL | kw)
+def vgg11_small(**kw) -> VGG: return small("A", **kw)
+def vgg16_small(**kw) -> VGG: return small("D", **kw)
+def vgg11_small_bn(**kw) -> VGG: return small("A", batch_norm=True, **kw)
+def vgg16_small_bn(**kw) -> VGG: return small("D", batch_norm=True, **kw)
