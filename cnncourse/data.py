@@ -71,7 +71,7 @@ class Data:
     classes: tuple[str, ...]
     mean: Tensor
     std: Tensor
-    augment: str = "crop_flip"  # what leaves the classes as they are: a mirrored 3 is no digit
+    augment: str = "crop_flip"  # what leaves the classes as they are: a mirrored 3 is no digit, a cut arrow no arrow
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -85,15 +85,18 @@ class Data:
         return Batches(images, batch_size, self.mean, self.std, augment, split == "train", seed, device)
 
 
-# Augmentation by name: (random crop after padding by an eighth of the height, random mirror image), drawn per image.
-AUGMENTATIONS = {"none": (False, False), "crop": (True, False), "flip": (False, True), "crop_flip": (True, True)}
+# Augmentation by name: (pad by this share of the height and crop at random, mirror at random), drawn for each image.
+AUGMENTATIONS = {"none": (0, False), "flip": (0, True), "crop": (1 / 8, False), "crop_flip": (1 / 8, True),
+                 "nudge_flip": (1 / 16, True)}
 
 
 class Batches:
     """Iterable of (images, labels): images float N x C x H x W, normalised to mean 0 and deviation 1 per channel.
 
-    Each pass over it is one epoch. Order and augmentation depend on `seed` and the number of the epoch alone, so that
-    equal seeds give equal batches, and a resumed training sets `epoch` and goes on as if never stopped.
+    Each pass over it is one epoch. In training (`shuffle`) a last batch that is not full is left out of that epoch: its
+    few images would give a noisy step, and batch normalisation's running averages would end on them.
+    Order and augmentation depend on `seed` and the number of the epoch alone, so that equal seeds give equal batches,
+    and a resumed training sets `epoch` and goes on as if never stopped.
     """
 
     def __init__(self, split: Split, batch_size: int, mean: Tensor, std: Tensor, augment: str = "none",
@@ -113,8 +116,7 @@ class Batches:
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.labels), self.batch_size)
-        # In training, a last batch of one image has no batch statistics: it is left out of that epoch.
-        return full + (rest > (1 if self.shuffle and full else 0))
+        return full if self.shuffle else full + (rest > 0)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
@@ -129,7 +131,7 @@ class Batches:
         """Each image cropped at its own place and mirrored by its own coin."""
         n, _, height, width = images.shape
         if self.crop:
-            pad = max(1, height // 8)
+            pad = max(1, int(self.crop * height))
             padded = F.pad(images, (pad,) * 4)
             windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # N x C x (2p+1) x (2p+1) x H x W, no copy
             dy, dx = torch.randint(0, 2 * pad + 1, (2, n), generator=generator)
@@ -159,7 +161,7 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
     few = train.images[:FEW] if isinstance(train.images, Lazy) else train.images
     pixels = few.transpose(0, 1).flatten(1).double() / 255  # C x (N*H*W)
     std = pixels.std(dim=1).clamp(min=1e-3)  # a set of one flat colour must not divide by zero
-    augment = "crop" if name in ("digits", "mnist") else "crop_flip"
+    augment = {"digits": "crop", "mnist": "crop", "shapes": "nudge_flip"}.get(name, "crop_flip")
     return Data(name, train, validation, test, tuple(classes), pixels.mean(dim=1).float(), std.float(), augment)
 
 

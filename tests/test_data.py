@@ -76,11 +76,11 @@ def test_evaluation_keeps_order_and_every_image():
     assert torch.equal(labels, digits.test.labels)
 
 
-def test_training_leaves_out_a_last_batch_of_one():
-    digits = data.load("digits", limit=129)
-    sizes = [len(y) for _, y in digits.batches("train", 64)]
-    assert sizes == [64, 64]
-    assert [len(y) for _, y in data.load("digits", limit=130).batches("train", 64)] == [64, 64, 2]
+def test_training_leaves_out_a_last_batch_that_is_not_full_and_evaluation_keeps_it():
+    digits = data.load("digits", limit=130)
+    batches = digits.batches("train", 64)
+    assert [len(y) for _, y in batches] == [64, 64] and len(batches) == 2
+    assert [len(y) for _, y in digits.batches("test", 128)] == [128, 128, 104]
 
 
 @pytest.mark.parametrize("call, words", [
