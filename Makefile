@@ -3,6 +3,7 @@ PYTHON ?= python3
 JOBS ?= 2
 OUT := build/course
 BIN := .venv/bin
+comma := ,
 # CPU-only PyTorch on Linux, which saves several GB of disk: make course TORCH=cpu
 TORCH ?=
 
@@ -30,7 +31,7 @@ endef
 	$(call install,.)
 
 .venv/developer: pyproject.toml constraints.txt
-	$(call install,.[dev,book])
+	$(call install,.[dev$(comma)book])
 	touch .venv/student
 
 # Make's own clock says whether the executed notebooks are those of these sources.
