@@ -65,7 +65,7 @@ def run_all(address: str, name: str, picture: Path | None = None) -> list[str]:
         # A tall window: JupyterLab draws only the cells that can be seen.
         page = browser.new_page(viewport={"width": 1200, "height": 30_000 if picture else 1_500})
         page.on("request", lambda r: foreign.append(r.url))
-        page.goto(f"{address}/lab/tree/{name}.ipynb")
+        page.goto(f"{address}/lab/tree/{name}.ipynb?reset")  # without tabs of an earlier visit
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)  # without a kernel, nothing runs
         page.get_by_role("menuitem", name="Run", exact=True).click()
