@@ -4,7 +4,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
@@ -54,10 +53,6 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     optimizer = recipe.make_optimizer(model)
     scheduler = recipe.make_scheduler(optimizer, recipe.epochs * len(training))
 
-    def smoothed(model, images, labels):
-        logits = model(images)
-        return F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing), logits
-
     record = Record({"model": name, "label": label or name, "data": data.name, "train_images": len(data.train),
                      "image_shape": list(data.image_shape), "parameters": sum(p.numel() for p in model.parameters()),
                      "seed": seed, "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}})
@@ -69,7 +64,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             record.save(Path(out) / "record.json")
 
     save(0)
-    bar = tqdm(fit(model, training, validation, optimizer, recipe.epochs, scheduler, smoothed), total=recipe.epochs,
+    bar = tqdm(fit(model, training, validation, optimizer, recipe.epochs, scheduler), total=recipe.epochs,
                desc=f"{record.config['label']} on {data.name}, seed {seed}", unit="epoch")
     for row in bar:
         record.append(row)

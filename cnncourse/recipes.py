@@ -27,7 +27,6 @@ class Recipe:
     schedule: str = "constant"
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
-    label_smoothing: float = 0.0
     augment: str | None = None
     why: dict[str, str] = field(default_factory=dict, compare=False)
 
