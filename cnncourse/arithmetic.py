@@ -45,9 +45,13 @@ def receptive_field(layers: list[tuple[int, int]]) -> tuple[int, int]:
     """
     field, jump = 1, 1
     for k, s in layers:
-        field += (k - 1) * jump
-        jump *= s
+        field, jump = grow(field, jump, k, s)
     return field, jump
+
+
+def grow(field: int, jump: int, k: int, s: int) -> tuple[int, int]:
+    """(field, jump) after one more layer of kernel k and stride s."""
+    return field + (k - 1) * jump, jump * s
 
 
 def conv_parameters(n_in: int, n_out: int, k: int, groups: int = 1, bias: bool = True) -> int:

@@ -60,6 +60,20 @@ def doctor(args: argparse.Namespace) -> int:
     return int(any(check.ok is False for check in found))
 
 
+def compare(args: argparse.Namespace) -> int:
+    import torch
+
+    from .models import MODELS
+    from .trace import diff, stages
+
+    with torch.device("meta"):  # shapes without numbers: no network is too large
+        nets = [pick(MODELS, name, "model")() for name in (args.first, args.second)]
+    for name, net in zip((args.first, args.second), nets, strict=True):
+        print(f"{name}, for one image of {' x '.join(map(str, net.input_shape))}\n{stages(net)}\n")
+    print(f"what {args.second} has more (+) or less (-) than {args.first}\n{diff(*nets)}")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
     main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
@@ -80,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--profile", default="tiny", help="how much work the notebooks do: tiny, laptop or full")
     sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="notebooks executed at the same time")
     sub.add_argument("--out", type=Path, default=Path("build/course"), metavar="DIR", help="for the executed notebooks")
+
+    sub = command(compare, "Print the tables of two networks, and what differs.")
+    sub.add_argument("first", metavar="MODEL", help="a name such as vgg11")
+    sub.add_argument("second", metavar="MODEL", help="another, such as vgg16")
 
     sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
     sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20")

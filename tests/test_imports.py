@@ -12,12 +12,21 @@ import cnncourse
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
-    "cli": {"doctor", "execute", "experiment", "recipes", "record"},
+    "bench": {"layers", "models"},
+    "cli": {"bench", "doctor", "execute", "experiment", "models.__init__", "recipes", "record", "trace"},
     "data": {"shapes"},
     "experiment": {"data", "models", "recipes", "record", "trace", "train"},
-    "models.__init__": {"models.alexnet", "models.googlenet", "models.lenet", "models.resnet", "models.vgg"},
-    "models.alexnet": {"layers"},
-    "models.googlenet": {"layers"},
+    "layers": {"arithmetic"},
+    "models.__init__": {"models.alexnet", "models.googlenet", "models.inception", "models.lenet", "models.resnet",
+                        "models.vgg"},
+    "models.alexnet": {"inputs", "layers"},
+    "models.googlenet": {"inputs", "layers"},
+    "models.inception": {"inputs"},
+    "models.lenet": {"inputs"},
+    "models.resnet": {"inputs"},
+    "models.vgg": {"inputs", "layers"},
+    "trace": {"arithmetic"},
+    "weights": {"models.__init__"},
 }
 
 

@@ -4,16 +4,21 @@ A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet classification with deep convol
 Reproduces Figure 2 and Section 3.5: five convolutions and three fully connected layers, 60,965,224 parameters.
 
 The two GPUs are written as two groups in conv2, conv4 and conv5: each half of the channels sees only its own half.
+`alexnet_single` joins the halves: 62,378,344 parameters.
 Departures from the paper: the input is 227 x 227 (with 224 and no padding conv1 gives 54, not the paper's 55 maps).
+`alexnet_owt` is another network, the one that torchvision calls AlexNet: A. Krizhevsky: One weird trick for
+parallelizing convolutional neural networks. arXiv:1404.5997, 2014. Other widths, padding in conv1, no normalisation,
+dropout before the layers instead of after them; 61,100,840 parameters, initialised as PyTorch does by default.
 The small form has one tower's channels, a stem for 32 x 32 images, and He initialisation.
 
-Shapes: images N x 3 x 227 x 227 in, logits N x num_classes out.
+Shapes: images N x 3 x 227 x 227 (`alexnet_owt`: 224 x 224) in, logits N x num_classes out.
 """
 
 from collections import OrderedDict
 
 from torch import nn
 
+from ..inputs import takes
 from ..layers import LocalResponseNorm
 
 
@@ -27,25 +32,44 @@ def fully_connected(n_in, n_out):
 
 
 class AlexNet(nn.Sequential):
-    """Figure 2. Pooling windows of 3 overlap, because they step by 2 (Section 3.4)."""
+    """Figure 2 and Section 3.5. Pooling windows of 3 overlap, because they step by 2 (Section 3.4)."""
 
     def __init__(self, num_classes: int = 1000, groups: int = 2):
         super().__init__(OrderedDict(
             conv1=conv(3, 96, 11, stride=4),                                 # 96  x 55 x 55
-            norm1=LocalResponseNorm(),                                       # Section 3.3
-            pool1=nn.MaxPool2d(3, 2),                                        # 96  x 27 x 27
+            norm1=LocalResponseNorm(),                                       # 96  x 55 x 55, Section 3.3
+            pool1=nn.MaxPool2d(3, 2),                                        # 96  x 27 x 27, Section 3.4
             conv2=conv(96, 256, 5, padding=2, groups=groups),                # 256 x 27 x 27
-            norm2=LocalResponseNorm(),
-            pool2=nn.MaxPool2d(3, 2),                                        # 256 x 13 x 13
+            norm2=LocalResponseNorm(),                                       # 256 x 27 x 27, Section 3.3
+            pool2=nn.MaxPool2d(3, 2),                                        # 256 x 13 x 13, Section 3.4
             conv3=conv(256, 384, 3, padding=1),                              # 384 x 13 x 13, sees both GPUs
             conv4=conv(384, 384, 3, padding=1, groups=groups),               # 384 x 13 x 13
             conv5=conv(384, 256, 3, padding=1, groups=groups),               # 256 x 13 x 13
-            pool5=nn.MaxPool2d(3, 2),                                        # 256 x 6 x 6
+            pool5=nn.MaxPool2d(3, 2),                                        # 256 x 6 x 6, Section 3.4
             fc6=nn.Sequential(nn.Flatten(), *fully_connected(256 * 6 * 6, 4096)),  # 4096
             fc7=fully_connected(4096, 4096),                                 # 4096
             fc8=nn.Linear(4096, num_classes)))                               # num_classes
-        self.input_shape = (3, 227, 227)
+        takes(self, (3, 227, 227), smallest=227, largest=258)
         initialise(self)
+
+
+class OneWeirdTrick(nn.Sequential):
+    """The network of "One weird trick" (2014) with torchvision's classifier: dropout on the inputs of fc6 and fc7."""
+
+    def __init__(self, num_classes: int = 1000):
+        super().__init__(OrderedDict(
+            conv1=conv(3, 64, 11, stride=4, padding=2),                      # 64  x 55 x 55
+            pool1=nn.MaxPool2d(3, 2),                                        # 64  x 27 x 27
+            conv2=conv(64, 192, 5, padding=2),                               # 192 x 27 x 27
+            pool2=nn.MaxPool2d(3, 2),                                        # 192 x 13 x 13
+            conv3=conv(192, 384, 3, padding=1),                              # 384 x 13 x 13
+            conv4=conv(384, 256, 3, padding=1),                              # 256 x 13 x 13
+            conv5=conv(256, 256, 3, padding=1),                              # 256 x 13 x 13
+            pool5=nn.MaxPool2d(3, 2),                                        # 256 x 6 x 6
+            fc6=nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(256 * 6 * 6, 4096), nn.ReLU()),  # 4096
+            fc7=nn.Sequential(nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU()),  # 4096
+            fc8=nn.Linear(4096, num_classes)))                               # num_classes
+        takes(self, (3, 224, 224), smallest=223, largest=254)
 
 
 class SmallAlexNet(nn.Sequential):
@@ -54,19 +78,19 @@ class SmallAlexNet(nn.Sequential):
     def __init__(self, num_classes: int = 10):
         super().__init__(OrderedDict(
             conv1=conv(3, 48, 5, padding=2),                                 # 48  x 32 x 32
-            norm1=LocalResponseNorm(),
-            pool1=nn.MaxPool2d(3, 2),                                        # 48  x 15 x 15
+            norm1=LocalResponseNorm(),                                       # 48  x 32 x 32, Section 3.3
+            pool1=nn.MaxPool2d(3, 2),                                        # 48  x 15 x 15, Section 3.4
             conv2=conv(48, 128, 5, padding=2),                               # 128 x 15 x 15
-            norm2=LocalResponseNorm(),
-            pool2=nn.MaxPool2d(3, 2),                                        # 128 x 7 x 7
+            norm2=LocalResponseNorm(),                                       # 128 x 15 x 15, Section 3.3
+            pool2=nn.MaxPool2d(3, 2),                                        # 128 x 7 x 7, Section 3.4
             conv3=conv(128, 192, 3, padding=1),                              # 192 x 7 x 7
             conv4=conv(192, 192, 3, padding=1),                              # 192 x 7 x 7
             conv5=conv(192, 128, 3, padding=1),                              # 128 x 7 x 7
-            pool5=nn.MaxPool2d(3, 2),                                        # 128 x 3 x 3
+            pool5=nn.MaxPool2d(3, 2),                                        # 128 x 3 x 3, Section 3.4
             fc6=nn.Sequential(nn.Flatten(), *fully_connected(128 * 3 * 3, 512)),  # 512
             fc7=fully_connected(512, 512),                                   # 512
             fc8=nn.Linear(512, num_classes)))                                # num_classes
-        self.input_shape = (3, 32, 32)
+        takes(self, (3, 32, 32), smallest=31, largest=38)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -83,4 +107,6 @@ def initialise(net: AlexNet) -> None:
 
 
 def alexnet(**kw) -> AlexNet: return AlexNet(**kw)
+def alexnet_single(**kw) -> AlexNet: return AlexNet(groups=1, **kw)
+def alexnet_owt(**kw) -> OneWeirdTrick: return OneWeirdTrick(**kw)
 def alexnet_small(**kw) -> SmallAlexNet: return SmallAlexNet(**kw)

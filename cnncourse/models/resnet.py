@@ -4,7 +4,8 @@ K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition. C
 Reproduces Table 1 (ImageNet) and Section 4.2 / Table 6 (CIFAR: 6n + 2 layers), with the plain nets to compare.
 
 Departures from the paper: bottlenecks take their stride in the 3x3 convolution ("v1.5", as torchvision), the paper in
-the first 1x1; pool1 is padded by one pixel; batch-norm statistics are running averages.
+the first 1x1, which the `_v1` forms keep; pool1 is padded by one pixel; batch-norm statistics are running averages.
+The small forms give the ImageNet networks a stem for 32 x 32 images, as tutorials do.
 
 Shapes: images N x 3 x 224 x 224 (CIFAR and small forms: 32 x 32) in, logits N x num_classes out.
 """
@@ -13,6 +14,8 @@ from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..inputs import takes
 
 
 def conv(n_in, n_out, size, stride=1):
@@ -30,11 +33,14 @@ class ZeroPadding(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
 
 
+def projection_always(n_in, n_out, stride):
+    """Option C of Section 3.3: a 1x1 convolution in every shortcut."""
+    return nn.Sequential(conv(n_in, n_out, 1, stride), nn.BatchNorm2d(n_out))
+
+
 def projection(n_in, n_out, stride):
     """Option B of Section 3.3: identity where shapes agree, otherwise a strided 1x1 convolution."""
-    if stride == 1 and n_in == n_out:
-        return nn.Identity()
-    return nn.Sequential(conv(n_in, n_out, 1, stride), nn.BatchNorm2d(n_out))
+    return nn.Identity() if stride == 1 and n_in == n_out else projection_always(n_in, n_out, stride)
 
 
 class NoShortcut(nn.Module):
@@ -72,13 +78,20 @@ class Bottleneck(Residual):
 
     expansion = 4
 
-    def __init__(self, n_in, width, stride, shortcut):
+    def __init__(self, n_in, width, stride, shortcut, first_stride=1):
         super().__init__()
         self.residual = nn.Sequential(
-            conv(n_in, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
-            conv(width, width, 3, stride), nn.BatchNorm2d(width), nn.ReLU(),
+            conv(n_in, width, 1, first_stride), nn.BatchNorm2d(width), nn.ReLU(),
+            conv(width, width, 3, stride // first_stride), nn.BatchNorm2d(width), nn.ReLU(),
             conv(width, 4 * width, 1), nn.BatchNorm2d(4 * width))
         self.shortcut = shortcut(n_in, 4 * width, stride)
+
+
+class BottleneckV1(Bottleneck):
+    """As the paper strides: in the first 1x1 convolution, which then never looks at three of four pixels."""
+
+    def __init__(self, n_in, width, stride, shortcut):
+        super().__init__(n_in, width, stride, shortcut, first_stride=stride)
 
 
 def stage(block, n_in, width, depth, stride, shortcut):
@@ -113,7 +126,7 @@ class ResNet(nn.Sequential):
             conv4_x=stage(block, 128 * e, 256, d4, 2, shortcut),        # 256e x 14 x 14
             conv5_x=stage(block, 256 * e, 512, d5, 2, shortcut),        # 512e x 7 x 7
             head=head(512 * e, num_classes)))                           # num_classes
-        self.input_shape = (3, size, size)
+        takes(self, (3, size, size), one_pixel=32 if stem is imagenet_stem else 8)
         initialise(self)
 
 
@@ -130,7 +143,7 @@ class CifarResNet(nn.Sequential):
             conv3_x=stage(Basic, 16, 32, n, 2, shortcut),                        # 32 x 16 x 16
             conv4_x=stage(Basic, 32, 64, n, 2, shortcut),                        # 64 x 8 x 8
             head=head(64, num_classes)))                                         # num_classes
-        self.input_shape = (3, 32, 32)
+        takes(self, (3, 32, 32), one_pixel=4)
         initialise(self)
 
 
@@ -141,14 +154,24 @@ def initialise(net: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
 
+SMALL = {"num_classes": 10, "stem": small_stem, "size": 32}
+
+
 def resnet18(**kw) -> ResNet: return ResNet(Basic, (2, 2, 2, 2), **kw)
 def resnet34(**kw) -> ResNet: return ResNet(Basic, (3, 4, 6, 3), **kw)
 def resnet50(**kw) -> ResNet: return ResNet(Bottleneck, (3, 4, 6, 3), **kw)
 def resnet101(**kw) -> ResNet: return ResNet(Bottleneck, (3, 4, 23, 3), **kw)
 def resnet152(**kw) -> ResNet: return ResNet(Bottleneck, (3, 8, 36, 3), **kw)
+def resnet50_v1(**kw) -> ResNet: return ResNet(BottleneckV1, (3, 4, 6, 3), **kw)
+def resnet101_v1(**kw) -> ResNet: return ResNet(BottleneckV1, (3, 4, 23, 3), **kw)
+def resnet152_v1(**kw) -> ResNet: return ResNet(BottleneckV1, (3, 8, 36, 3), **kw)
 def plain18(**kw) -> ResNet: return resnet18(shortcut=NoShortcut, **kw)
 def plain34(**kw) -> ResNet: return resnet34(shortcut=NoShortcut, **kw)
-def resnet18_small(**kw) -> ResNet: return resnet18(**{"num_classes": 10, "stem": small_stem, "size": 32} | kw)
+def resnet18_small(**kw) -> ResNet: return resnet18(**SMALL | kw)
+def resnet34_small(**kw) -> ResNet: return resnet34(**SMALL | kw)
+def resnet50_small(**kw) -> ResNet: return resnet50(**SMALL | kw)
+def resnet101_small(**kw) -> ResNet: return resnet101(**SMALL | kw)
+def resnet152_small(**kw) -> ResNet: return resnet152(**SMALL | kw)
 def resnet20(**kw) -> CifarResNet: return CifarResNet(20, **kw)
 def resnet32(**kw) -> CifarResNet: return CifarResNet(32, **kw)
 def resnet44(**kw) -> CifarResNet: return CifarResNet(44, **kw)

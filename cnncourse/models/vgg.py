@@ -1,7 +1,7 @@
 """VGG.
 
 K. Simonyan, A. Zisserman: Very deep convolutional networks for large-scale image recognition. ICLR 2015.
-Reproduces Table 1, columns A, B, D and E, and the parameter counts of Table 2.
+Reproduces Table 1, all six columns, and the parameter counts of Table 2.
 
 Departures from the paper: weights start from He's initialisation as in torchvision (the paper drew N(0, 0.01) and
 started deep nets from a trained net A); the `_bn` forms add batch normalisation, which came a year later. The small
@@ -14,30 +14,41 @@ from collections import OrderedDict
 
 from torch import nn
 
-# Table 1: output channels of the 3x3 convolutions between one pooling and the next.
+from .. import pick
+from ..inputs import takes
+from ..layers import LocalResponseNorm
+
+# Table 1 in the paper's notation: "3-64" is a 3x3 convolution with 64 output channels. A 2x2 pooling ends each block.
 CONFIGS = {
-    "A": ((64,),    (128,),     (256, 256),           (512, 512),           (512, 512)),            # 11 layers
-    "B": ((64, 64), (128, 128), (256, 256),           (512, 512),           (512, 512)),            # 13 layers
-    "D": ((64, 64), (128, 128), (256, 256, 256),      (512, 512, 512),      (512, 512, 512)),       # 16 layers
-    "E": ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512)),  # 19 layers
+    "A":     ("3-64",      "3-128",       "3-256 3-256",             "3-512 3-512",             "3-512 3-512"),
+    "A-LRN": ("3-64 LRN",  "3-128",       "3-256 3-256",             "3-512 3-512",             "3-512 3-512"),
+    "B":     ("3-64 3-64", "3-128 3-128", "3-256 3-256",             "3-512 3-512",             "3-512 3-512"),
+    "C":     ("3-64 3-64", "3-128 3-128", "3-256 3-256 1-256",       "3-512 3-512 1-512",       "3-512 3-512 1-512"),
+    "D":     ("3-64 3-64", "3-128 3-128", "3-256 3-256 3-256",       "3-512 3-512 3-512",       "3-512 3-512 3-512"),
+    "E":     ("3-64 3-64", "3-128 3-128", "3-256 3-256 3-256 3-256", "3-512 3-512 3-512 3-512", "3-512 3-512 3-512 3-512"),  # noqa: E501
 }
 
 
-def conv(n_in, n_out, batch_norm):
+def conv(n_in, n_out, size, batch_norm):
     norm = [nn.BatchNorm2d(n_out)] if batch_norm else []
-    return [nn.Conv2d(n_in, n_out, 3, padding=1), *norm, nn.ReLU()]
+    return [nn.Conv2d(n_in, n_out, size, padding=size // 2), *norm, nn.ReLU()]
 
 
-def block(n_in, widths, batch_norm):
-    """Section 2.1: 3x3 convolutions that keep the map's size, then a 2x2 pooling that halves it."""
+def block(n_in, entries, width, batch_norm):
+    """Section 2.1: convolutions that keep the map's size, then a 2x2 pooling that halves it."""
     layers = []
-    for n_out in widths:
-        layers += conv(n_in, n_out, batch_norm)
-        n_in = n_out
+    for entry in entries.split():
+        if entry == "LRN":
+            layers.append(LocalResponseNorm())
+        else:
+            size, n_out = map(int, entry.split("-"))
+            layers += conv(n_in, n_out * width // 64, size, batch_norm)
+            n_in = n_out * width // 64
     return nn.Sequential(*layers, nn.MaxPool2d(2))
 
 
 def head(n_in, hidden, num_classes):
+    """Section 2.1: three fully connected layers; Section 3.1: dropout of one half after the first two."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(n_in, hidden), nn.ReLU(), nn.Dropout(0.5),
@@ -50,16 +61,19 @@ class VGG(nn.Sequential):
 
     def __init__(self, config: str, num_classes: int = 1000, batch_norm: bool = False, size: int = 224,
                  hidden: int = 4096, width: int = 64):
-        widths = [[n * width // 64 for n in stage] for stage in CONFIGS[config]]
-        w1, w2, w3, w4, w5 = widths
+        side = size // 32  # of the last map, after five poolings
+        if side < 1:
+            raise ValueError(f"five poolings halve the map five times: VGG needs size=32 or more, not {size}")
+        w1, w2, w3, w4 = (n * width // 64 for n in (64, 128, 256, 512))
+        b1, b2, b3, b4, b5 = pick(CONFIGS, config, "configuration of Table 1")
         super().__init__(OrderedDict(
-            block1=block(3, w1, batch_norm),                                       # 64  x 112 x 112
-            block2=block(w1[-1], w2, batch_norm),                                  # 128 x 56 x 56
-            block3=block(w2[-1], w3, batch_norm),                                  # 256 x 28 x 28
-            block4=block(w3[-1], w4, batch_norm),                                  # 512 x 14 x 14
-            block5=block(w4[-1], w5, batch_norm),                                  # 512 x 7 x 7
-            head=head(w5[-1] * (size // 32) ** 2, hidden * width // 64, num_classes)))  # num_classes
-        self.input_shape = (3, size, size)
+            block1=block(3, b1, width, batch_norm),                                # 64  x 112 x 112
+            block2=block(w1, b2, width, batch_norm),                               # 128 x 56 x 56
+            block3=block(w2, b3, width, batch_norm),                               # 256 x 28 x 28
+            block4=block(w3, b4, width, batch_norm),                               # 512 x 14 x 14
+            block5=block(w4, b5, width, batch_norm),                               # 512 x 7 x 7
+            head=head(w4 * side**2, hidden * width // 64, num_classes)))           # num_classes
+        takes(self, (3, size, size), smallest=32 * side, largest=32 * side + 31)
         initialise(self)
 
 
@@ -86,14 +100,21 @@ def small(config: str, **kw) -> VGG:
 
 
 def vgg11(**kw) -> VGG: return VGG("A", **kw)
+def vgg11_lrn(**kw) -> VGG: return VGG("A-LRN", **kw)
 def vgg13(**kw) -> VGG: return VGG("B", **kw)
+def vgg16_c(**kw) -> VGG: return VGG("C", **kw)
 def vgg16(**kw) -> VGG: return VGG("D", **kw)
 def vgg19(**kw) -> VGG: return VGG("E", **kw)
 def vgg11_bn(**kw) -> VGG: return VGG("A", batch_norm=True, **kw)
 def vgg13_bn(**kw) -> VGG: return VGG("B", batch_norm=True, **kw)
+def vgg16_c_bn(**kw) -> VGG: return VGG("C", batch_norm=True, **kw)
 def vgg16_bn(**kw) -> VGG: return VGG("D", batch_norm=True, **kw)
 def vgg19_bn(**kw) -> VGG: return VGG("E", batch_norm=True, **kw)
 def vgg11_small(**kw) -> VGG: return small("A", **kw)
+def vgg13_small(**kw) -> VGG: return small("B", **kw)
 def vgg16_small(**kw) -> VGG: return small("D", **kw)
+def vgg19_small(**kw) -> VGG: return small("E", **kw)
 def vgg11_small_bn(**kw) -> VGG: return small("A", batch_norm=True, **kw)
+def vgg13_small_bn(**kw) -> VGG: return small("B", batch_norm=True, **kw)
 def vgg16_small_bn(**kw) -> VGG: return small("D", batch_norm=True, **kw)
+def vgg19_small_bn(**kw) -> VGG: return small("E", batch_norm=True, **kw)
