@@ -88,22 +88,26 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
     input_shape: C x H x W, by default the network's own `input_shape`. Children that are not called are left out.
     depth: how many levels of nn.Sequential to open; torchvision's networks hide their layers one level down.
     """
-    rows, open_stages, storages = [], [], {}
+    rows, open_stages, storages = [], [], {}  # storages are kept, so that no later tensor gets the same address
     receptive = Fields()
 
-    def enter(module, _):
+    def enter(module, inputs):
         open_stages.append([0, 0])  # MACs, memory
+        known(inputs[0])
 
     def leave(name, module, output):
         rows.append(Stage(name, shape_of(output), parameters(module), *open_stages.pop(), receptive.longer(output)))
 
+    def known(tensor):
+        storage = tensor.untyped_storage()  # a view, or the same tensor again, is not new memory
+        before = len(storages)
+        storages[storage._cdata] = storage
+        return len(storages) == before
+
     def measure(module, _, output):
-        if open_stages:
-            open_stages[-1][0] += macs(module, output)
-            storage = output.untyped_storage()  # a view, or the same tensor again, is not new memory
-            if storage._cdata not in storages:
-                storages[storage._cdata] = storage  # kept, so that no later tensor gets the same address
-                open_stages[-1][1] += 4 * output[0].numel()
+        open_stages[-1][0] += macs(module, output)
+        if not known(output):
+            open_stages[-1][1] += 4 * output.numel()
 
     handles = []
     for name, child in opened(model, depth):

@@ -1,27 +1,104 @@
+"""Layers written out equal PyTorch's; local response normalisation equals its paper, fast or plain."""
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from cnncourse.layers import LocalResponseNorm, conv2d_im2col, conv2d_loops
+from cnncourse.layers import (
+    Conv2d,
+    LocalResponseNorm,
+    conv2d_im2col,
+    conv2d_loops,
+    local_response_norm,
+    pad_same,
+    pool2d_loops,
+)
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 @pytest.mark.parametrize("convolve", [conv2d_loops, conv2d_im2col])
 @pytest.mark.parametrize("stride, padding", [(1, 0), (1, 2), (2, 1), (3, 0)])
 def test_written_out_convolution_equals_pytorch(convolve, stride, padding):
-    generator = torch.Generator().manual_seed(0)
-    x, weight, bias = (torch.randn(shape, generator=generator, dtype=torch.float64)
-                       for shape in ((2, 3, 9, 7), (4, 3, 3, 3), (4,)))
+    x, weight, bias = random(2, 3, 9, 7), random(4, 3, 3, 3, seed=1), random(4, seed=2)
     for b in (None, bias):
         expected = F.conv2d(x, weight, b, stride, padding)
         torch.testing.assert_close(convolve(x, weight, b, stride, padding), expected)
 
 
-def test_local_response_norm_is_the_formula_the_paper_prints():
-    a = 50 * torch.rand(2, 12, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+def test_the_convolution_layer_registers_what_it_trains_and_equals_pytorchs():
+    layer, theirs = Conv2d(3, 4, 3, padding="same").double(), nn.Conv2d(3, 4, 3, padding="same").double()
+    assert {name: tuple(p.shape) for name, p in layer.named_parameters()} == {"weight": (4, 3, 3, 3), "bias": (4,)}
+    theirs.load_state_dict(layer.state_dict())
+    x = random(2, 3, 8, 8)
+    torch.testing.assert_close(layer(x), theirs(x))
+    layer(x).square().sum().backward()
+    assert layer.weight.grad.abs().min() > 0
+    bound = (6 / (3 * 9 + 4 * 9)) ** 0.5
+    assert bound * 0.9 < layer.weight.abs().max() <= bound and layer.bias.abs().max() == 0
+    assert Conv2d(1, 1, 5)(torch.zeros(1, 1, 9, 9)).shape == (1, 1, 5, 5)
+    with pytest.raises(ValueError, match="'valid' or 'same', not 'full'"):
+        Conv2d(1, 1, 3, padding="full")
+
+
+@pytest.mark.parametrize("size", range(4, 12))
+@pytest.mark.parametrize("k, stride", [(3, 1), (3, 2), (2, 2), (5, 3), (1, 2)])
+def test_same_padding_gives_the_size_over_the_stride_rounded_up(size, k, stride):
+    x = torch.ones(1, 1, size, size)
+    padded = pad_same(x, k, stride)
+    assert F.max_pool2d(padded, k, stride).shape[-1] == -(-size // stride)
+    zeros = padded.shape[-1] - size
+    assert torch.equal(padded, F.pad(x, (zeros // 2, zeros - zeros // 2) * 2))  # the right and the bottom get more
+
+
+@pytest.mark.parametrize("k, stride, padding", [(2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 1)])
+def test_written_out_pooling_equals_pytorch(k, stride, padding):
+    x = random(2, 3, 9, 8) - 5  # all negative: padding with zeros would win
+    assert torch.equal(pool2d_loops(x, k, stride, padding), F.max_pool2d(x, k, stride, padding))
+    torch.testing.assert_close(pool2d_loops(x, k, stride, padding, reduce=torch.Tensor.mean),
+                               F.avg_pool2d(x, k, stride, padding))
+
+
+@pytest.mark.parametrize("normalise", [local_response_norm, LocalResponseNorm()])
+def test_local_response_norm_is_the_formula_that_the_paper_prints(normalise):
+    a = 50 * random(2, 12, 3, 3).abs()
     expected = torch.empty_like(a)
     for i in range(12):
         neighbours = a[:, max(0, i - 2): min(12, i + 3)]
         expected[:, i] = a[:, i] / (2 + 1e-4 * (neighbours**2).sum(1)) ** 0.75
-    torch.testing.assert_close(LocalResponseNorm()(a), expected)
-    dividing_alpha = torch.nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2)(a)
+    torch.testing.assert_close(normalise(a), expected)
+    dividing_alpha = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2)(a)
     assert ((dividing_alpha - expected).abs() / expected).max() > 0.1
+    torch.testing.assert_close(nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)(a), expected)
+
+
+@pytest.mark.parametrize("n, beta", [(5, 0.75), (3, 0.75), (1, 0.75), (5, 0.5)])
+def test_the_written_gradient_is_that_of_the_formula(n, beta):
+    x = (30 * random(2, 7, 3, 2)).requires_grad_()
+    assert torch.autograd.gradcheck(LocalResponseNorm(n, 1e-2, beta), x)
+    weight = random(2, 7, 3, 2, seed=1)
+    fast, = torch.autograd.grad((LocalResponseNorm(n, 1e-2, beta)(x) * weight).sum(), x)
+    plain, = torch.autograd.grad((local_response_norm(x, n, 1e-2, beta) * weight).sum(), x)
+    torch.testing.assert_close(fast, plain, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_fast_local_response_norm_keeps_six_digits_in_single_precision(memory_format):
+    x = (20 * random(2, 96, 27, 27, dtype=torch.float32)).to(memory_format=memory_format).requires_grad_()
+    weight = random(2, 96, 27, 27, seed=1, dtype=torch.float32)
+    y = LocalResponseNorm()(x)
+    gradient, = torch.autograd.grad((y * weight).sum(), x)
+    exact = x.detach().double().requires_grad_()
+    expected = local_response_norm(exact)
+    expected_gradient, = torch.autograd.grad((expected * weight).sum(), exact)
+    for found, wanted in ((y, expected), (gradient, expected_gradient)):
+        assert (found - wanted).abs().max() <= 1e-6 * wanted.abs().max()
+        assert found.is_contiguous(memory_format=memory_format)
+
+
+def test_windows_of_channels_are_odd():
+    with pytest.raises(ValueError, match="odd number of channels.*not 4"):
+        LocalResponseNorm(4)

@@ -1,163 +1,203 @@
-"""Counts of the papers, to the unit. MACs: outputs x kernel x input channels / groups; batch 1; bias and the rest 0."""
+"""Counts of the papers, to the unit; the numbers are in facts.toml."""
 
 import pytest
 import torch
+from facts import FACTS, build, label
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnncourse.models import MODELS
-from cnncourse.trace import macs, on_meta, parameters, stages
-
-COUNTS = {  # name: (parameters, MACs)
-    "lenet5": (61_706, 416_520),
-    "mnist_cnn": (44_426, 281_640),
-    "alexnet": (60_965_224, 724_406_816),
-    "alexnet_small": (1_790_154, 77_036_544),
-    "vgg11": (132_863_336, 7_609_090_048),
-    "vgg13": (133_047_848, 11_308_466_176),
-    "vgg16": (138_357_544, 15_470_264_320),
-    "vgg19": (143_667_240, 19_632_062_464),
-    "vgg11_bn": (132_868_840, 7_609_090_048),
-    "vgg13_bn": (133_053_736, 11_308_466_176),
-    "vgg16_bn": (138_365_992, 15_470_264_320),
-    "vgg19_bn": (143_678_248, 19_632_062_464),
-    "vgg11_small": (9_750_922, 153_293_824),
-    "vgg16_small": (15_245_130, 313_725_952),
-    "vgg11_small_bn": (9_756_426, 153_293_824),
-    "vgg16_small_bn": (15_253_578, 313_725_952),
-    "googlenet": (6_998_552, 1_582_671_872),
-    "googlenet_small": (5_979_178, 475_506_688),
-    "resnet18": (11_689_512, 1_814_073_344),
-    "resnet34": (21_797_672, 3_663_761_408),
-    "resnet50": (25_557_032, 4_089_184_256),
-    "resnet101": (44_549_160, 7_801_405_440),
-    "resnet152": (60_192_808, 11_513_626_624),
-    "plain18": (11_515_688, 1_794_805_760),
-    "plain34": (21_623_848, 3_644_493_824),
-    "resnet18_small": (11_173_962, 555_422_720),
-    "resnet20": (269_722, 40_551_040),
-    "resnet32": (464_154, 68_862_592),
-    "resnet44": (658_586, 97_174_144),
-    "resnet56": (853_018, 125_485_696),
-    "resnet110": (1_727_962, 252_887_680),
-    "plain20": (269_722, 40_551_040),
-    "plain56": (853_018, 125_485_696),
-}
+from cnncourse import arithmetic
+from cnncourse.models import MODELS, vgg
+from cnncourse.models.googlenet import Inception, NaiveInception
+from cnncourse.models.resnet import CifarResNet
+from cnncourse.trace import costs, macs, on_meta, parameters, stages
 
 
-def build(name, **kw):
-    with torch.device("meta"):
-        return MODELS[name](**kw)
+def test_every_model_has_its_counts():
+    assert [row["model"] for row in FACTS["network"]] == list(MODELS)
 
 
-def test_every_model_has_its_counts_here():
-    assert list(COUNTS) == list(MODELS)
+@pytest.mark.parametrize("row", FACTS["network"] + FACTS["variant"], ids=label)
+def test_parameters_and_macs_are_to_the_unit(row):
+    options = row.get("options", {})
+    net = build(row["model"], **options)
+    assert parameters(net) == row["parameters"]
+    heads = {"heads": True} if options.get("heads") else {}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():  # a second tool; it counts two operations a MAC
+        net.eval()(torch.empty(1, *net.input_shape, device="meta"), **heads)
+    counted = counter.get_total_flops() / 2
+    if "macs" in row:
+        assert counted == row["macs"]
+    if not heads:
+        assert counted == costs(net).macs
+
+
+@pytest.mark.parametrize("row", [row for row in FACTS["network"] if "printed" in row], ids=label)
+def test_papers_print_the_count_rounded_or_the_difference_is_explained(row):
+    differs = False
+    for quantity, printed in row["printed"].items():
+        number, unit = printed.split()
+        decimals = len(number.partition(".")[2])
+        differs |= round(row[quantity] / {"K": 1e3, "M": 1e6, "G": 1e9}[unit], decimals) != float(number)
+    assert differs == ("why" in row)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_parameters_and_macs_are_the_papers(name):
-    net = build(name)
-    total = stages(net)[-1]
-    assert (total.parameters, total.macs) == COUNTS[name]
-    assert sum(row.parameters for row in stages(net)[:-1]) == total.parameters
-    with FlopCounterMode(display=False) as counter:  # a second tool, which counts two operations a MAC
-        on_meta(net, net.input_shape)
-    assert counter.get_total_flops() == 2 * total.macs
+def test_stages_add_up_to_the_whole_network(name):
+    *rows, total = stages(build(name))
+    assert sum(row.parameters for row in rows) == total.parameters
+    assert sum(row.macs for row in rows) == total.macs
 
 
-def test_alexnet_layers_are_the_papers():
-    rows = {row.name: row for row in stages(build("alexnet"))}
-    assert [rows[f"conv{i}"].parameters for i in range(1, 6)] == [34_944, 307_456, 885_120, 663_936, 442_624]
-    assert [rows[f"conv{i}"].macs for i in range(1, 6)] == [
-        105_415_200, 223_948_800, 149_520_384, 112_140_288, 74_760_192]
-    assert [rows[n].output for n in ("conv1", "pool1", "pool2", "conv5", "pool5")] == [
-        "96 x 55 x 55", "96 x 27 x 27", "256 x 13 x 13", "256 x 13 x 13", "256 x 6 x 6"]
-    assert stages(build("alexnet", groups=1))[-1].parameters == 62_378_344
+@pytest.mark.parametrize("name", FACTS["stages"])
+def test_stages_have_the_parameters_and_macs_of_the_paper(name):
+    found = {row.name: [row.parameters, row.macs] for row in stages(build(name))}
+    assert {stage: found[stage] for stage in FACTS["stages"][name]} == FACTS["stages"][name]
 
 
-def test_googlenet_modules_are_table_1():
+@pytest.mark.parametrize("name", MODELS)
+def test_formulas_agree_with_what_hooks_measure_on_every_layer(name):
+    net, seen = build(name), []
+
+    def check(layer, inputs, output):
+        if isinstance(layer, nn.Linear):
+            assert parameters(layer) == arithmetic.linear_parameters(layer.in_features, layer.out_features)
+            assert macs(layer, output) == layer.in_features * layer.out_features
+        elif isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
+            k, s, p = (v if isinstance(v, tuple) else (v, v) for v in (layer.kernel_size, layer.stride, layer.padding))
+            ceil_mode = getattr(layer, "ceil_mode", False)
+            sizes = [arithmetic.output_size(n, k[i], s[i], p[i], ceil_mode=ceil_mode)
+                     for i, n in enumerate(inputs[0].shape[2:])]
+            assert list(output.shape[2:]) == sizes
+            if isinstance(layer, nn.Conv2d) and k[0] == k[1]:
+                shape = (layer.in_channels, layer.out_channels, k[0])
+                assert parameters(layer) == arithmetic.conv_parameters(*shape, layer.groups, layer.bias is not None)
+                assert macs(layer, output) == arithmetic.conv_macs(*shape, *sizes, layer.groups)
+        seen.append(layer)
+
+    for layer in net.modules():
+        if not any(layer.children()):
+            layer.register_forward_hook(check)
+    on_meta(net, net.input_shape)
+    assert len(seen) > 5
+
+
+def test_lenet_has_the_papers_connections():
+    outputs = {"C1": 6 * 28 * 28, "S2": 6 * 14 * 14, "C3": 100, "S4": 16 * 5 * 5, "C5": 1, "F6": 1, "output": 84}
+    inputs = {"C1": 25 + 1, "S2": 4 + 1, "C3": 1516, "S4": 4 + 1, "C5": 48_120, "F6": 10_164, "output": 10}
+    connections = {stage: outputs[stage] * inputs[stage] for stage in outputs}
+    assert connections == {"C1": 122_304, "S2": 5_880, "C3": 151_600, "S4": 2_000, "C5": 48_120, "F6": 10_164,
+                           "output": 840}
+    assert sum(connections.values()) == 340_908
+    rows = {row.name: row for row in stages(build("lenet5_1998"))}
+    for stage in ("C1", "C3", "C5", "F6"):  # each position of a map uses all of the map's parameters
+        positions = {"C1": 28 * 28, "C3": 100}.get(stage, 1)
+        assert rows[stage].parameters * positions == connections[stage]
+
+
+def test_alexnet_splits_into_convolutions_and_fully_connected_layers():
+    rows = stages(build("alexnet"))
+    conv, fc = ([r for r in rows if r.name.startswith(prefix)] for prefix in ("conv", "fc"))
+    assert (sum(r.parameters for r in conv), sum(r.macs for r in conv)) == (2_334_080, 665_784_864)
+    assert (sum(r.parameters for r in fc), sum(r.macs for r in fc)) == (58_631_144, 58_621_952)
+    single = stages(build("alexnet_single"))
+    assert sum(r.parameters for r in single if r.name.startswith("conv")) == 3_747_200
+
+
+def test_alexnet_has_659_272_neurons_where_the_paper_prints_650_000():
+    rows = {row.name: row.output for row in stages(build("alexnet"))}
+    sizes = [eval(rows[name].replace("x", "*")) for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7",
+                                                             "fc8")]
+    assert sizes == [290_400, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]
+    assert sum(sizes) == 659_272
+    assert sum(sizes) - 290_400 + 55 * 48 * 96 == 622_312  # with the number that Figure 2 prints for conv1
+
+
+@pytest.mark.parametrize("name", FACTS["vgg_features"])
+def test_vgg_heads_are_equal_and_hold_most_parameters(name):
+    *blocks, head, total = stages(build(name))
+    assert head.parameters == 123_642_856
+    assert sum(row.parameters for row in blocks) == FACTS["vgg_features"][name]
+    if name == "vgg16":
+        assert round(100 * head.parameters / total.parameters, 1) == 89.4
+
+
+def test_where_table_1_of_googlenet_is_misprinted():
     rows = {row.name: row for row in stages(build("googlenet"))}
-    expected = {
-        "3a": (163_696, 128_049_152), "3b": (388_736, 304_267_264), "4a": (376_176, 73_608_192),
-        "4b": (449_160, 87_908_352), "4c": (510_104, 99_850_240), "4d": (605_376, 118_515_712),
-        "4e": (868_352, 169_996_288), "5a": (1_043_456, 51_079_168), "5b": (1_444_080, 70_697_984)}
-    found = {name: (rows[f"inception{name}"].parameters, rows[f"inception{name}"].macs) for name in expected}
-    assert found == expected
-    assert rows["inception5b"].output == "1024 x 7 x 7"
+    for stage, row in FACTS["misprints"]["googlenet"].items():
+        thousands, millions = row["printed"]
+        assert abs(rows[stage].parameters / 1e3 / thousands - 1) > 0.02
+        assert abs(rows[stage].macs / 1e6 / millions - 1) > 0.05
 
 
-def test_googlenet_heads_add_their_parameters_and_keep_the_logits():
-    assert parameters(build("googlenet", heads=True)) == 13_378_280
-    net = MODELS["googlenet"](num_classes=10, heads=True).eval()
-    x = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        logits, aux1, aux2 = net(x, heads=True)
-        assert torch.equal(net(x), logits)
-    assert logits.shape == aux1.shape == aux2.shape == (1, 10)
-    assert not torch.allclose(aux1, aux2)
+def test_the_naive_module_triples_the_channels_and_the_cost():
+    with torch.device("meta"):
+        naive, reduced = nn.Sequential(NaiveInception(192, 64, 128, 32)), nn.Sequential(
+            Inception(192, 64, (96, 128), (16, 32), 32))
+    one, other = costs(naive, (192, 28, 28)), costs(reduced, (192, 28, 28))
+    assert (one.parameters, one.macs, one.output) == (387_296, 303_464_448, "416 x 28 x 28")
+    assert (other.parameters, other.macs, other.output) == (163_696, 128_049_152, "256 x 28 x 28")
 
 
-def test_small_vgg_scales_every_layer_with_width():
-    narrow = MODELS["vgg16_small"](width=16)
-    full = MODELS["vgg16_small"]()
-    for small, large in zip(narrow.parameters(), full.parameters(), strict=True):
-        assert small.shape[0] in (large.shape[0] // 4, 10)
+def test_heads_of_googlenet_have_their_parameters():
+    net = build("googlenet", heads=True)
+    assert (parameters(net.aux1), parameters(net.aux2)) == (3_188_840, 3_190_888)
 
 
-@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
-def test_dropout_follows_the_two_hidden_fully_connected_layers(name):
-    order = [type(m).__name__ for m in build(name).modules() if isinstance(m, nn.Linear | nn.ReLU | nn.Dropout)]
-    assert order[-7:] == ["Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"]
-    assert {m.p for m in build(name).modules() if isinstance(m, nn.Dropout)} == {0.5}
-
-
-def test_alexnet_starts_with_the_papers_biases():
-    net = MODELS["alexnet"](num_classes=10)
-    biases = {n: float(net.get_submodule(n).state_dict()[k].mean())
-              for n, k in [(f"conv{i}", "0.bias") for i in range(1, 6)] + [("fc6", "1.bias"), ("fc7", "0.bias")]}
-    assert biases == {"conv1": 0, "conv2": 1, "conv3": 0, "conv4": 1, "conv5": 1, "fc6": 1, "fc7": 1}
-    assert abs(net.fc7[0].weight.std().item() - 0.01) < 1e-4
-
-
-def test_shortcuts_of_option_a_have_no_parameters_and_append_zero_channels():
-    net = MODELS["resnet20"]()
-    shortcut = net.conv3_x[0].shortcut
-    x = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))
-    y = shortcut(x)
-    assert parameters(shortcut) == 0
-    assert torch.equal(y[:, :16], x[:, :, ::2, ::2]) and y[:, 16:].abs().max() == 0
-
-
-def test_plain_nets_add_nothing():
-    plain, x = MODELS["plain20"]().eval(), torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(0))
-    block = plain.conv2_x[0]
-    torch.testing.assert_close(block(x), block.residual(x).relu())
-
-
-def test_bottlenecks_stride_in_the_3x3():
-    strides = [m.stride[0] for m in build("resnet50").conv3_x[0].residual if isinstance(m, nn.Conv2d)]
-    assert strides == [1, 2, 1]
-
-
-def test_no_model_works_in_place():
-    for name in MODELS:
-        assert not any(getattr(m, "inplace", False) for m in build(name).modules()), name
-
-
-def test_lenet_refuses_sizes_that_do_not_pad_to_32():
-    with pytest.raises(ValueError, match="28x28.*not 30x30"):
-        MODELS["lenet5"](size=30)
-    assert parameters(MODELS["lenet5"](channels=3, size=32)) == 62_006
+def test_resnet_1202_counts_as_in_table_6():
+    with torch.device("meta"):
+        net = CifarResNet(1202)
+    assert (parameters(net), costs(net).macs) == (19_421_274, 2_829_238_912)  # 19.4 M in the paper
 
 
 def test_cifar_depths_are_6n_plus_2():
-    from cnncourse.models.resnet import CifarResNet
-
     with pytest.raises(ValueError, match="6n \\+ 2"):
         CifarResNet(18)
     weights = [m for m in CifarResNet(20).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(weights) == 20
 
 
-def test_macs_of_layers_without_weights_are_zero():
-    assert macs(nn.ReLU(), torch.empty(1, 3)) == 0
+@pytest.mark.parametrize("name, layers", [
+    ("vgg11", 11), ("vgg13", 13), ("vgg16_c", 16), ("vgg16", 16), ("vgg19", 19), ("googlenet", 58), ("plain18", 18),
+    ("plain34", 34), ("resnet110", 110), ("plain56", 56)])
+def test_names_count_the_layers_with_weights(name, layers):
+    """GoogLeNet is 22 layers deep, but 58 wide and deep: each module has six convolutions, two of them in a row."""
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in build(name).modules()) == layers
+
+
+# Networks of widely read tutorials that are not those of the papers, counted from the course's own pieces.
+
+def test_a_tutorials_vgg_with_added_1x1_convolutions_and_a_narrow_head():
+    blocks = ["3-64 3-64", "3-128 3-128", "3-256 3-256 3-256 1-256", "3-512 3-512 3-512 1-512",
+              "3-512 3-512 3-512 1-512"]
+    with torch.device("meta"):
+        net = nn.Sequential(*(vgg.block(n_in, row, 16, False)
+                              for n_in, row in zip((3, 16, 32, 64, 128), blocks, strict=True)),
+                            nn.Flatten(), nn.Linear(6272, 100), nn.Linear(100, 20), nn.Linear(20, 2))
+    found = costs(net, (3, 224, 224))
+    assert found.parameters == 1_587_330
+    assert round(found.macs / 1e9, 3) == 1.005
+
+
+def test_a_tutorials_googlenet_lacks_the_1x1_convolution_of_the_stem():
+    reduce = build("googlenet").conv2[0]
+    two_classes = build("googlenet", num_classes=2)
+    assert parameters(two_classes) - parameters(reduce) == 5_971_442
+    missing = arithmetic.conv_macs(64, 64, 1, 56, 56)
+    assert round((costs(build("googlenet")).macs - missing) / 1e9, 3) == 1.570
+
+
+def test_a_tutorials_resnet_has_a_projection_in_every_block_and_one_more_where_it_shrinks():
+    conv = arithmetic.conv_parameters
+    weights, total, cost, n_in, size = [], conv(3, 64, 7), arithmetic.conv_macs(3, 64, 7, 112, 112), 64, 56
+    for width, depth, shrinks in ((64, 3, True), (128, 4, True), (256, 6, True), (512, 3, False)):
+        for i in range(depth):
+            down = shrinks and i == depth - 1
+            shapes = [(n_in, width, 1), (width, width, 3), (width, 4 * width, 1), (n_in, 4 * width, 1)]
+            weights += shapes + down * shapes[3:]  # the unused equaliser stays registered beside the strided one
+            size //= 2 if down else 1
+            cost += sum(arithmetic.conv_macs(*shape, size, size) for shape in shapes)
+            n_in = 4 * width
+    total += sum(conv(*shape) for shape in weights) + arithmetic.linear_parameters(2048, 2)
+    assert total == 39_423_874
+    assert round((cost + 2048 * 2) / 1e9, 3) == 5.368
