@@ -8,11 +8,13 @@ comma := ,
 TORCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab notebooks book clean
+.PHONY: help course test mutants bench lab notebooks book clean
 
 help:
 	@echo "make course    set up .venv and execute every notebook into $(OUT)"
 	@echo "make test      the same, then every test"
+	@echo "make mutants   make deliberate mistakes in a copy of the package, and see the tests fail"
+	@echo "make bench     measure the networks against torchvision's"
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make book      build the notebooks as a website into build/book"
 	@echo "make notebooks execute the notebooks in place, so that their stored outputs are true"
@@ -47,6 +49,12 @@ course: .venv/student $(OUT)/complete
 test: .venv/developer
 	-@$(MAKE) --no-print-directory $(OUT)/complete
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+
+mutants: .venv/developer
+	$(BIN)/python tests/mutants.py $(JOBS)
+
+bench: .venv/student
+	$(BIN)/cnncourse bench models
 
 lab: .venv/student
 	$(BIN)/jupyter lab --notebook-dir=notebooks

@@ -74,6 +74,20 @@ def compare(args: argparse.Namespace) -> int:
     return 0
 
 
+def bench(args: argparse.Namespace) -> int:
+    import torch
+    from tqdm import tqdm
+
+    from . import bench
+    from .trace import Table
+
+    torch.set_num_threads(args.threads or torch.get_num_threads())
+    rows = Table(tqdm(bench.models(args.rounds), desc="measured", unit=" rows"))
+    print(f"times faster: median [lowest - highest] of {args.rounds} rounds, {torch.get_num_threads()} threads, "
+          f"torch {torch.__version__}\n{rows}")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
     main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
@@ -98,6 +112,11 @@ def parser() -> argparse.ArgumentParser:
     sub = command(compare, "Print the tables of two networks, and what differs.")
     sub.add_argument("first", metavar="MODEL", help="a name such as vgg11")
     sub.add_argument("second", metavar="MODEL", help="another, such as vgg16")
+
+    sub = command(bench, "Measure the course's programs against the usual ones, as ratios.")
+    sub.add_argument("what", choices=["models"], help="the networks against torchvision's, LRN against PyTorch's")
+    sub.add_argument("--rounds", type=positive, default=5, metavar="N", help="how often each pair is measured")
+    sub.add_argument("--threads", type=positive, metavar="N", help="threads that PyTorch uses; by default its choice")
 
     sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
     sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20")

@@ -79,3 +79,20 @@ def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.O
     beside = path.with_name(path.name + ".partial")
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, beside)
     os.replace(beside, path)
+
+
+def load_checkpoint(path: str | Path, model: nn.Module) -> int:
+    """Put the weights of a checkpoint into `model`; returns the epoch after which it was written.
+
+    Raises ValueError, naming the first tensor that differs, where the checkpoint is another network's, and then
+    changes nothing; FileNotFoundError where there is none.
+    """
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    theirs, ours = checkpoint["model"], model.state_dict()
+    for name in dict.fromkeys([*ours, *theirs]):
+        there, here = (tuple(state[name].shape) if name in state else "missing" for state in (theirs, ours))
+        if there != here:
+            raise ValueError(f"{path} holds another network: {name} is {there} there and {here} in this "
+                             f"{type(model).__name__}; build the network with the name and options it was trained with")
+    model.load_state_dict(theirs)
+    return checkpoint["epoch"]

@@ -13,7 +13,7 @@ PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
     "bench": {"layers", "models"},
-    "cli": {"bench", "doctor", "execute", "experiment", "models.__init__", "recipes", "record", "trace"},
+    "cli": {"bench", "doctor", "execute", "experiment", "models", "recipes", "record", "trace"},
     "data": {"shapes"},
     "experiment": {"data", "models", "recipes", "record", "trace", "train"},
     "layers": {"arithmetic"},
@@ -26,7 +26,7 @@ ALLOWED = {
     "models.resnet": {"inputs"},
     "models.vgg": {"inputs", "layers"},
     "trace": {"arithmetic"},
-    "weights": {"models.__init__"},
+    "weights": {"models"},
 }
 
 

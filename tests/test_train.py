@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnncourse.train import Diverged, fit, run_epoch, save_checkpoint
+from cnncourse.models import MODELS
+from cnncourse.train import Diverged, fit, load_checkpoint, run_epoch, save_checkpoint
 
 
 def batches(sizes, classes=3, seed=0):
@@ -107,3 +108,17 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         save_checkpoint(path, net, optimizer, 2)
     monkeypatch.undo()
     assert torch.load(path, weights_only=True)["epoch"] == 1
+
+
+def test_a_checkpoint_goes_back_into_its_network_and_into_no_other(tmp_path):
+    path, net = tmp_path / "checkpoint.pt", MODELS["resnet20"]()
+    save_checkpoint(path, net, torch.optim.SGD(net.parameters(), lr=0.1), 7)
+    again, other = MODELS["resnet20"](), MODELS["resnet20"](num_classes=4)
+    assert load_checkpoint(path, again) == 7
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
+    before = {k: v.clone() for k, v in other.state_dict().items()}
+    with pytest.raises(ValueError, match=r"another network: head.2.weight is \(10, 64\) there and \(4, 64\) in this"):
+        load_checkpoint(path, other)
+    assert all(torch.equal(v, before[k]) for k, v in other.state_dict().items())
+    with pytest.raises(ValueError, match="C1.0.weight is missing there and"):
+        load_checkpoint(path, MODELS["lenet5"]())
