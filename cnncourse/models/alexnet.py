@@ -8,7 +8,8 @@ The two GPUs are written as two groups in conv2, conv4 and conv5: each half of t
 Departures from the paper: the input is 227 x 227 (with 224 and no padding conv1 gives 54, not the paper's 55 maps).
 `alexnet_owt` is another network, the one that torchvision calls AlexNet: A. Krizhevsky: One weird trick for
 parallelizing convolutional neural networks. arXiv:1404.5997, 2014. Other widths, padding in conv1, no normalisation,
-dropout before the layers instead of after them; 61,100,840 parameters, initialised as PyTorch does by default.
+dropout before the layers instead of after them; 61,100,840 parameters, initialised as PyTorch does by default. Its
+conv4 has 256 channels, as in the author's released code, where that paper's footnote 1 names 384.
 The small form has one tower's channels, a stem for 32 x 32 images, and He initialisation.
 
 Shapes: images N x 3 x 227 x 227 (`alexnet_owt`: 224 x 224) in, logits N x num_classes out.
@@ -54,7 +55,7 @@ class AlexNet(nn.Sequential):
 
 
 class OneWeirdTrick(nn.Sequential):
-    """The network of "One weird trick" (2014) with torchvision's classifier: dropout on the inputs of fc6 and fc7."""
+    """Not in the paper but in "One weird trick" (2014), with torchvision's dropout on the inputs of fc6 and fc7."""
 
     def __init__(self, num_classes: int = 1000):
         super().__init__(OrderedDict(
@@ -77,7 +78,7 @@ class SmallAlexNet(nn.Sequential):
 
     def __init__(self, num_classes: int = 10):
         super().__init__(OrderedDict(
-            conv1=conv(3, 48, 5, padding=2),                                 # 48  x 32 x 32
+            conv1=conv(3, 48, 5, padding=2),                                 # 48  x 32 x 32, not in the paper
             norm1=LocalResponseNorm(),                                       # 48  x 32 x 32, Section 3.3
             pool1=nn.MaxPool2d(3, 2),                                        # 48  x 15 x 15, Section 3.4
             conv2=conv(48, 128, 5, padding=2),                               # 128 x 15 x 15

@@ -83,7 +83,10 @@ def auxiliary_head(n_in, num_classes, conv, pool):
 
 
 def head(n_in, num_classes, dropout):
-    """Average pooling over the whole map: the position of the object no longer matters, and no map size is assumed."""
+    """Section 5: average pooling over the whole map, then one linear layer.
+
+    The position of the object no longer matters, and no map size is assumed.
+    """
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(n_in, num_classes))
 
 
@@ -123,13 +126,14 @@ class GoogLeNet(nn.Module):
 
     def __init__(self, num_classes: int = 1000, heads: bool = False, form: Form = PAPER):
         def inception(n_in, row):
+            """One row of Table 1, as a module of Figure 2 (b)."""
             return Inception(n_in, *TABLE[row], conv=form.conv, large=form.large)
 
         super().__init__()
         self.conv1 = form.conv(3, 64, 7, stride=2)                                 # 64   x 112 x 112
-        self.pool1 = nn.Sequential(form.pool(), form.norm())                       # 64   x 56 x 56
+        self.pool1 = nn.Sequential(form.pool(), form.norm())                       # 64   x 56 x 56, Table 1, Figure 3
         self.conv2 = nn.Sequential(form.conv(64, 64, 1), form.conv(64, 192, 3))    # 192  x 56 x 56
-        self.pool2 = nn.Sequential(form.norm(), form.pool())                       # 192  x 28 x 28
+        self.pool2 = nn.Sequential(form.norm(), form.pool())                       # 192  x 28 x 28, Table 1, Figure 3
         self.inception3a = inception(192, "3a")                                    # 256  x 28 x 28
         self.inception3b = inception(256, "3b")                                    # 480  x 28 x 28
         self.pool3 = form.pool()                                                   # 480  x 14 x 14
@@ -142,8 +146,8 @@ class GoogLeNet(nn.Module):
         self.inception5a = inception(832, "5a")                                    # 832  x 7 x 7
         self.inception5b = inception(832, "5b")                                    # 1024 x 7 x 7
         if heads:
-            self.aux1 = auxiliary_head(512, num_classes, form.conv, form.head_pool)
-            self.aux2 = auxiliary_head(528, num_classes, form.conv, form.head_pool)
+            self.aux1 = auxiliary_head(512, num_classes, form.conv, form.head_pool)    # num_classes, Section 5
+            self.aux2 = auxiliary_head(528, num_classes, form.conv, form.head_pool)    # num_classes, Section 5
         self.head = head(1024, num_classes, form.dropout)                          # num_classes
         fixed = heads and form is PAPER  # its heads need maps of 14 x 14, give or take a pixel
         takes(self, (3, 224, 224), *((209, 256) if fixed else (form.smallest, None)), form.one_pixel)
@@ -170,6 +174,7 @@ class SmallGoogLeNet(nn.Sequential):
 
     def __init__(self, num_classes: int = 10, width: int = 64):
         def inception(n_in, row):
+            """One row of Table 1, as a module of Figure 2 (b)."""
             n1x1, n3x3, n5x5, pool_proj = TABLE[row]
             return Inception(scale(n_in), scale(n1x1), map(scale, n3x3), map(scale, n5x5), scale(pool_proj), conv_bn)
 
@@ -177,8 +182,8 @@ class SmallGoogLeNet(nn.Sequential):
             return n * width // 64
 
         super().__init__(OrderedDict(
-            conv1=conv_bn(3, width, 3),                             # 64   x 32 x 32
-            conv2=conv_bn(width, 3 * width, 3),            # 192  x 32 x 32
+            conv1=conv_bn(3, width, 3),                             # 64   x 32 x 32, not in the paper
+            conv2=conv_bn(width, 3 * width, 3),                     # 192  x 32 x 32, without the 1x1 of Table 1
             pool2=nn.MaxPool2d(3, 2, padding=1),                    # 192  x 16 x 16
             inception3a=inception(192, "3a"),                       # 256  x 16 x 16
             inception3b=inception(256, "3b"),                       # 480  x 16 x 16

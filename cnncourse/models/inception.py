@@ -5,7 +5,8 @@ CVPR 2016. Reproduces Table 1 with the modules of Figures 5, 6 and 7: 23,834,568
 
 Departures from the paper, all of them as in the authors' own release and in torchvision: the stem goes from 64 to 80 to
 192 channels with a 1x1 and a 3x3 convolution and a pooling, where Table 1 prints three 3x3 convolutions; the reduction
-modules (Figure 10) have the release's widths; the auxiliary head has batch normalisation in both convolutions.
+modules (Figure 10) have the release's widths, and the second one has rows and columns of 7; one branch of Figure 5 has
+a 5x5 where the figure draws a 3x3; the auxiliary head has batch normalisation in both convolutions.
 
 Shapes: images N x 3 x 299 x 299 in, logits N x num_classes out. Convolutions without padding make the maps shrink.
 """
@@ -45,7 +46,7 @@ def pooled(n_in, n_out):
 
 
 def module_a(n_in, pool):
-    """Figure 5: two 3x3 convolutions in place of one of GoogLeNet's 5x5; the other 5x5 stays."""
+    """Figure 5: two 3x3 convolutions in place of GoogLeNet's 5x5. The second branch, a 3x3 in the figure, has a 5x5."""
     return Branches([
         conv(n_in, 64, 1),
         nn.Sequential(conv(n_in, 48, 1), conv(48, 64, 5, padding=2)),
@@ -54,7 +55,7 @@ def module_a(n_in, pool):
 
 
 def reduction_b(n_in):
-    """Figure 10: halve the map while widening it, with a pooling beside the convolutions."""
+    """Section 5 and Figure 10: halve the map while widening it, with a pooling beside the convolutions."""
     return Branches([
         conv(n_in, 384, 3, stride=2),
         nn.Sequential(conv(n_in, 64, 1), conv(64, 96, 3, padding=1), conv(96, 96, 3, stride=2)),
@@ -62,7 +63,7 @@ def reduction_b(n_in):
 
 
 def module_c(n_in, n):
-    """Figure 6: 7x7 convolutions taken apart into rows of 7 and columns of 7."""
+    """Section 3.2 and Figure 6: 7x7 convolutions taken apart into rows of 7 and columns of 7."""
     return Branches([
         conv(n_in, 192, 1),
         nn.Sequential(conv(n_in, n, 1), row(n, n, 7), column(n, 192, 7)),
@@ -71,7 +72,7 @@ def module_c(n_in, n):
 
 
 def reduction_d(n_in):
-    """Figure 10, with a 7x7 taken apart in the second branch."""
+    """Section 5 and Figure 10, with a 7x7 taken apart in the second branch."""
     return Branches([
         nn.Sequential(conv(n_in, 192, 1), conv(192, 320, 3, stride=2)),
         nn.Sequential(conv(n_in, 192, 1), row(192, 192, 7), column(192, 192, 7), conv(192, 192, 3, stride=2)),
@@ -99,9 +100,9 @@ class InceptionV3(nn.Module):
         self.conv2a = conv(32, 32, 3)                                         # 32   x 147 x 147
         self.conv2b = conv(32, 64, 3, padding=1)                              # 64   x 147 x 147
         self.pool1 = nn.MaxPool2d(3, 2)                                       # 64   x 73 x 73
-        self.conv3b = conv(64, 80, 1)                                         # 80   x 73 x 73
+        self.conv3b = conv(64, 80, 1)                                         # 80   x 73 x 73, Table 1 has a 3x3
         self.conv4a = conv(80, 192, 3)                                        # 192  x 71 x 71
-        self.pool2 = nn.MaxPool2d(3, 2)                                       # 192  x 35 x 35
+        self.pool2 = nn.MaxPool2d(3, 2)                                       # 192  x 35 x 35, not in the paper
         self.mixed5b = module_a(192, 32)                                      # 256  x 35 x 35
         self.mixed5c = module_a(256, 64)                                      # 288  x 35 x 35
         self.mixed5d = module_a(288, 64)                                      # 288  x 35 x 35
@@ -116,7 +117,7 @@ class InceptionV3(nn.Module):
                 conv0=conv(768, 128, 1),                                      # 128  x 5 x 5
                 conv1=conv(128, 768, 5),                                      # 768  x 1 x 1
                 flat=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),    # 768
-                fc=nn.Linear(768, num_classes)))                              # num_classes
+                fc=nn.Linear(768, num_classes)))                              # num_classes, Section 4, Figure 8
         self.mixed7a = reduction_d(768)                                       # 1280 x 8 x 8
         self.mixed7b = module_e(1280)                                         # 2048 x 8 x 8
         self.mixed7c = module_e(2048)                                         # 2048 x 8 x 8

@@ -40,22 +40,22 @@ BITMAPS = """
 
 
 class LeNet5(nn.Sequential):
-    """Figure 2. `size` is the image's height and width, 28 or 32; C1 pads it to the paper's 32."""
+    """Figure 2 in today's layers. `size` is the image's height and width, 28 or 32; C1 pads it to the paper's 32."""
 
     def __init__(self, num_classes: int = 10, channels: int = 1, size: int = 28):
         super().__init__(OrderedDict(
             C1=nn.Sequential(nn.Conv2d(channels, 6, 5, padding=padding_to_32(size)), nn.Tanh()),  # 6 x 28 x 28
-            S2=nn.AvgPool2d(2),                                                               # 6   x 14 x 14
-            C3=nn.Sequential(nn.Conv2d(6, 16, 5), nn.Tanh()),                                 # 16  x 10 x 10
-            S4=nn.AvgPool2d(2),                                                               # 16  x 5 x 5
-            C5=nn.Sequential(nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten()),                 # 120
-            F6=nn.Sequential(nn.Linear(120, 84), nn.Tanh()),                                  # 84
-            output=nn.Linear(84, num_classes)))                                               # num_classes
+            S2=nn.AvgPool2d(2),                                                           # 6   x 14 x 14, plain average
+            C3=nn.Sequential(nn.Conv2d(6, 16, 5), nn.Tanh()),                             # 16  x 10 x 10, sees all maps
+            S4=nn.AvgPool2d(2),                                                           # 16  x 5 x 5, plain average
+            C5=nn.Sequential(nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten()),             # 120
+            F6=nn.Sequential(nn.Linear(120, 84), nn.Tanh()),                              # 84
+            output=nn.Linear(84, num_classes)))                                           # num_classes, not bitmaps
         takes(self, (channels, size, size), smallest=size, largest=size + 3)
 
 
 class LeNet5of1998(nn.Sequential):
-    """Figure 2 with Table I, trained sub-sampling, scaled tanh and the fixed bitmaps of the ten digits."""
+    """Figure 2 and Section II.B, with trained sub-sampling, scaled tanh and the fixed bitmaps of the ten digits."""
 
     def __init__(self, num_classes: int = 10, size: int = 28):
         if num_classes != 10:
@@ -122,7 +122,7 @@ class Bitmaps(nn.Module):
 
 
 class MNISTCNN(nn.Sequential):
-    """ReLU, max pooling and no padding: what became of LeNet-5 in tutorials. 44,426 parameters at 1 x 28 x 28."""
+    """Not in the paper: ReLU, max pooling, no padding, as tutorials have it. 44,426 parameters at 1 x 28 x 28."""
 
     def __init__(self, num_classes: int = 10, channels: int = 1, size: int = 28):
         side = ((size - 4) // 2 - 4) // 2  # 28 -> 24 -> 12 -> 8 -> 4

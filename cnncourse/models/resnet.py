@@ -39,7 +39,7 @@ def zero_padding(n_in, n_out, stride):
 
 
 def projection_always(n_in, n_out, stride):
-    """Option C of Section 3.3: a 1x1 convolution in every shortcut."""
+    """Option C of Section 4.1: a 1x1 convolution in every shortcut."""
     return nn.Sequential(conv(n_in, n_out, 1, stride), nn.BatchNorm2d(n_out))
 
 
@@ -59,7 +59,7 @@ class NoShortcut(nn.Module):
 
 
 class Residual(nn.Module):
-    """Figure 2: y = relu(residual(x) + shortcut(x))."""
+    """Figure 2 and Equation 1: y = relu(residual(x) + shortcut(x))."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.residual(x) + self.shortcut(x))
@@ -100,7 +100,7 @@ class BottleneckV1(Bottleneck):
 
 
 def stage(block, n_in, width, depth, stride, shortcut):
-    """`depth` blocks; only the first changes the shape."""
+    """Section 3.3: `depth` blocks; only the first changes the shape."""
     n_out = block.expansion * width
     first = block(n_in, width, stride, shortcut)
     return nn.Sequential(first, *(block(n_out, width, 1, shortcut) for _ in range(depth - 1)))
@@ -111,11 +111,13 @@ def head(n_in, num_classes):
 
 
 def imagenet_stem():
+    """Table 1: the rows before the blocks."""
     return {"conv1": nn.Sequential(conv(3, 64, 7, 2), nn.BatchNorm2d(64), nn.ReLU()),  # 64 x 112 x 112
             "pool1": nn.MaxPool2d(3, 2, padding=1)}                                    # 64 x 56 x 56
 
 
 def small_stem():
+    """Not in the paper: a first layer as in Section 4.2, but of 64 channels, and no pooling."""
     return {"conv1": nn.Sequential(conv(3, 64, 3), nn.BatchNorm2d(64), nn.ReLU())}     # 64 x 32 x 32
 
 
@@ -153,7 +155,10 @@ class CifarResNet(nn.Sequential):
 
 
 def initialise(net: nn.Module) -> None:
-    """He et al. 2015: variance 2 / (outputs of a weight's kernel) for convolutions; the rest is PyTorch's default."""
+    """Section 3.4: He et al. 2015, variance 2 / (outputs of a weight's kernel) for convolutions.
+
+    The rest is PyTorch's default.
+    """
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
