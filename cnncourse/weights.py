@@ -1,8 +1,36 @@
 """Weights from one network into another, and torchvision's pretrained weights into the course's own classes."""
 
+import hashlib
+from collections.abc import Callable
 from itertools import zip_longest
+from pathlib import Path
 
+import torch
 from torch import nn
+
+from . import pick
+from .models import MODELS
+
+# The course's networks that torchvision has too, each with its name there. All of them are trained on ImageNet.
+TORCHVISION = {
+    "alexnet_owt": "alexnet",
+    "vgg11": "vgg11",
+    "vgg13": "vgg13",
+    "vgg16": "vgg16",
+    "vgg19": "vgg19",
+    "vgg11_bn": "vgg11_bn",
+    "vgg13_bn": "vgg13_bn",
+    "vgg16_bn": "vgg16_bn",
+    "vgg19_bn": "vgg19_bn",
+    "googlenet_bn": "googlenet",
+    "inception_v3": "inception_v3",
+    "resnet18": "resnet18",
+    "resnet34": "resnet34",
+    "resnet50": "resnet50",
+    "resnet101": "resnet101",
+    "resnet152": "resnet152",
+}
+FROM_TENSORFLOW = ("googlenet_bn", "inception_v3")  # their files hold auxiliary heads; trained on pixels from -1 to 1
 
 
 def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
@@ -12,11 +40,55 @@ def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
     nothing.
     """
     theirs, ours = source.state_dict(), target.state_dict()
-    for i, (a, b) in enumerate(zip_longest(theirs, ours), 1):
-        shapes = [f"{name} {tuple(state[name].shape)}" if name else "nothing more"
-                  for name, state in ((a, theirs), (b, ours))]
-        if a is None or b is None or theirs[a].shape != ours[b].shape:
-            raise ValueError(f"{type(source).__name__} and {type(target).__name__} part at tensor {i}: the first has "
-                             f"{shapes[0]}, the second {shapes[1]}")
+    shapes = ([(key, tuple(tensor.shape)) for key, tensor in state.items()] for state in (theirs, ours))
+    end = ("nothing", "more")  # where one of the two has fewer tensors
+    for i, (a, b) in enumerate(zip_longest(*shapes, fillvalue=end), 1):
+        if a[1] != b[1]:
+            raise ValueError(f"the networks part at tensor {i}: {a[0]} {a[1]} in the source ({type(source).__name__}), "
+                             f"{b[0]} {b[1]} in the target ({type(target).__name__}); build both with the same layers "
+                             "and num_classes")
     target.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
     return target
+
+
+def pretrained(name: str, progress: bool = True) -> tuple[nn.Module, Callable]:
+    """(network, preprocessing): the course's class in eval mode with torchvision's ImageNet weights (IMAGENET1K_V1).
+
+    preprocessing: turns an image (PIL, or uint8 C x H x W or N x C x H x W) into the network's input: resized, its
+    centre cut out, normalised. progress: show a bar while the file is downloaded into torch.hub's folder.
+    Raises ValueError for a name without such weights or a damaged file, FileNotFoundError where there is no file and
+    none can be downloaded.
+    """
+    from torchvision import models  # costs as much as torch itself
+
+    theirs = pick(TORCHVISION, name, "network with pretrained weights")
+    weights = models.get_model_weights(theirs).IMAGENET1K_V1
+    state = torch.load(fetched(weights.url, progress), weights_only=True)
+    options, normalisation = {}, {}
+    if name in FROM_TENSORFLOW:
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(("aux", "AuxLogits"))}
+        options, normalisation = {"aux_logits": False, "init_weights": False}, {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    with torch.device("meta"):  # no memory: the tensors of the file take their places
+        source = models.get_model(theirs, **options)
+    source.load_state_dict(state, assign=True)
+    return copy_in_order(source, MODELS[name]()).eval(), weights.transforms(**normalisation)
+
+
+def fetched(url: str, progress: bool) -> Path:
+    """The file of `url` in torch.hub's folder, downloaded if need be. Its name ends in the first digits of its sha256,
+    which torch.hub checks after a download only, and this function always."""
+    path = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
+    expected = path.stem.rpartition("-")[2]
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), expected, progress)
+        except (OSError, RuntimeError) as error:  # RuntimeError: what came has another sha256
+            raise FileNotFoundError(f"{path.name} is not in {path.parent} and could not be downloaded ({error}): "
+                                    f"download {url} on another machine and put it there") from error
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(expected):
+        raise ValueError(f"{path} is damaged: its sha256 starts with {found[:len(expected)]}, not with {expected} as "
+                         "its name says; delete it and try again")
+    return path

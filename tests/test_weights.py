@@ -1,0 +1,132 @@
+"""Copying by order and loading torchvision's weights, with stand-in files: the real ones need a network."""
+
+import hashlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torchvision import models
+
+from cnncourse.models import MODELS
+from cnncourse.trace import parameters
+from cnncourse.weights import FROM_TENSORFLOW, TORCHVISION, copy_in_order, pretrained
+
+
+def test_tensors_of_equal_shapes_are_copied_whatever_their_names():
+    source = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    source(torch.rand(5, 3))  # moves the running statistics
+    target = nn.ModuleDict({"first": nn.Linear(3, 4), "second": nn.BatchNorm1d(4)})
+    assert copy_in_order(source, target) is target
+    for copied, original in zip(target.state_dict().values(), source.state_dict().values(), strict=True):
+        assert torch.equal(copied, original) and copied.data_ptr() != original.data_ptr()
+
+
+@pytest.mark.parametrize("layers, words", [
+    ([nn.Linear(3, 4), nn.Linear(4, 5)], r"tensor 3: 1.weight \(2, 4\) in the source .*, 1.weight \(5, 4\) in the tar"),
+    ([nn.Linear(3, 4)], r"tensor 3: 1.weight \(2, 4\) in the source \(Sequential\), nothing more in the target"),
+    ([nn.Linear(3, 4), nn.Linear(4, 2), nn.PReLU()], r"tensor 5: nothing more in the source .*, 2.weight \(1,\) in"),
+])
+def test_networks_that_part_are_refused_with_the_tensor_and_nothing_is_copied(layers, words):
+    target = nn.Sequential(*layers)
+    before = [tensor.clone() for tensor in target.state_dict().values()]
+    with pytest.raises(ValueError, match=words):
+        copy_in_order(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), target)
+    assert all(map(torch.equal, target.state_dict().values(), before))
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvisions_weights_belong_to_a_network_of_our_size_and_their_file_names_its_hash(name):
+    weights = models.get_model_weights(TORCHVISION[name]).IMAGENET1K_V1
+    with torch.device("meta"):  # torchvision counts the head of Inception v3, but not those of GoogLeNet
+        ours = MODELS[name](**{"heads": True} if name == "inception_v3" else {})
+    assert parameters(ours) == weights.meta["num_params"]
+    assert re.search(r"-[0-9a-f]{8}\.pth$", weights.url)
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """stand_in(name) → (torchvision's network with random weights, path): these weights in a file named by its hash,
+    to which torchvision's address now leads. torch.hub's folder is an empty one."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def make(name):
+        heads = {"aux_logits": True, "init_weights": False} if name in FROM_TENSORFLOW else {}
+        torch.manual_seed(0)
+        network = models.get_model(TORCHVISION[name], **heads)
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)  # so that the image is still seen in the logits
+            elif isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.running_mean, std=0.1)
+        file = tmp_path / "new.pth"
+        torch.save(network.state_dict(), file)
+        path = file.rename(tmp_path / f"{name}-{hashlib.sha256(file.read_bytes()).hexdigest()[:8]}.pth")
+        weights = models.get_model_weights(TORCHVISION[name]).IMAGENET1K_V1
+        monkeypatch.setattr(weights.value, "url", path.as_uri())
+        return network, path
+
+    return make
+
+
+def photograph():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (320, 400, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet_bn", "inception_v3"])
+def test_pretrained_networks_answer_an_image_as_torchvisions(name, stand_in, tmp_path):
+    theirs, file = stand_in(name)
+    ours, preprocessing = pretrained(name, progress=False)
+    assert type(ours) is type(MODELS[name]()) and not ours.training
+    assert (tmp_path / "hub" / "checkpoints" / file.name).exists()
+    theirs.eval().transform_input = name in FROM_TENSORFLOW  # as torchvision sets it for its trained weights
+    standard = models.get_model_weights(TORCHVISION[name]).IMAGENET1K_V1.transforms()
+    x = preprocessing(photograph())[None]
+    assert x.shape == (1, *ours.input_shape)
+    with torch.no_grad():
+        expected = theirs(standard(photograph())[None])
+        torch.testing.assert_close(ours(x), expected, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(ours(x + 0.1), expected, rtol=0.01, atol=0.01)  # another normalisation would show
+
+
+def test_a_file_already_there_is_used_and_a_damaged_one_is_refused_and_kept(stand_in, tmp_path):
+    _, file = stand_in("resnet18")
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    path = file.rename(folder / file.name)  # nothing is left at the address
+    pretrained("resnet18")
+    content = path.read_bytes()
+    damaged = content[:-1] + bytes([content[-1] ^ 1])
+    path.write_bytes(damaged)
+    found = hashlib.sha256(damaged).hexdigest()[:8]
+    with pytest.raises(ValueError, match=f"{path.name} is damaged.*with {found}, not with {path.stem[-8:]}.*delete it"):
+        pretrained("resnet18")
+    assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("spoil, reason", [(lambda file: file.unlink(), "No such file"),
+                                           (lambda file: file.write_bytes(b"please log in"), "invalid hash value")],
+                         ids=["absent", "another page"])
+def test_a_file_that_cannot_be_downloaded_says_what_to_put_where(spoil, reason, stand_in, tmp_path):
+    _, file = stand_in("resnet18")
+    spoil(file)
+    folder = tmp_path / "hub" / "checkpoints"
+    with pytest.raises(FileNotFoundError, match=f"{file.name} is not in {re.escape(str(folder))} .*{reason}.*: "
+                       f"download {re.escape(file.as_uri())} on another machine and put it there"):
+        pretrained("resnet18", progress=False)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["resnet20", "alexnet", "googlenet"])
+def test_networks_without_trained_weights_are_answered_with_the_nearest(name):
+    with pytest.raises(ValueError, match=f"no network with pretrained weights '{name}': did you mean .*{name[:6]}"):
+        pretrained(name)
+
+
+def test_copying_weights_does_not_bring_torchvision():
+    script = "import sys, cnncourse.weights; sys.exit('torchvision' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
