@@ -8,8 +8,9 @@ Embedded, without a network: `digits` and `shapes`. Through torchvision: `mnist`
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from . import pick, shapes
 
@@ -40,6 +42,8 @@ class Lazy:
         if isinstance(indices, slice):
             indices = torch.arange(len(self))[indices]
         return self.read([self.items[i] for i in indices.tolist()])
+
+    __getitems__ = __getitem__  # how a DataLoader's worker asks for a batch
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,11 @@ class Data:
         """C x H x W."""
         return tuple(self.train.images.shape[1:])
 
-    def batches(self, split: str, batch_size: int, augment: str = "none", seed: int = 0,
-                device: str = "cpu") -> "Batches":
-        """Batches of "train" (shuffled), "validation" or "test" (in order)."""
+    def batches(self, split: str, batch_size: int, augment: str = "none", seed: int = 0, device: str = "cpu",
+                **options) -> "Batches":
+        """Batches of "train" (shuffled), "validation" or "test" (in order). options: further ones of `Batches`."""
         images = pick({"train": self.train, "validation": self.validation, "test": self.test}, split, "split")
-        return Batches(images, batch_size, self.mean, self.std, augment, split == "train", seed, device)
+        return Batches(images, batch_size, self.mean, self.std, augment, split == "train", seed, device, **options)
 
 
 # Augmentation by name: (pad by this share of the height and crop at random, mirror at random), drawn for each image.
@@ -97,21 +101,31 @@ class Batches:
     few images would give a noisy step, and batch normalisation's running averages would end on them.
     Order and augmentation depend on `seed` and the number of the epoch alone, so that equal seeds give equal batches,
     and a resumed training sets `epoch` and goes on as if never stopped.
+
+    device: where images in memory live and are augmented. memory_format: as the network wants its images. workers:
+    processes that decode images which are not in memory; the batches are the same for any number. share: (rank, number)
+    of processes that train together: each takes its part of every batch.
     """
 
     def __init__(self, split: Split, batch_size: int, mean: Tensor, std: Tensor, augment: str = "none",
-                 shuffle: bool = False, seed: int = 0, device: str = "cpu"):
+                 shuffle: bool = False, seed: int = 0, device: str = "cpu",
+                 memory_format: torch.memory_format = torch.contiguous_format, workers: int = 0,
+                 share: tuple[int, int] = (0, 1)):
         if not 1 <= batch_size:
             raise ValueError(f"a batch holds at least one image, not {batch_size}")
         if shuffle and batch_size > len(split):
             raise ValueError(f"a batch of {batch_size} is larger than the {len(split)} training images: "
                              f"choose a batch size of at most {len(split)}")
+        if shuffle and batch_size % share[1]:
+            raise ValueError(f"a batch of {batch_size} cannot be shared equally by {share[1]} processes: choose a batch "
+                             f"size that {share[1]} divides")
         self.crop, self.flip = pick(AUGMENTATIONS, augment, "augmentation")
         images = split.images
         self.images = images.to(device) if isinstance(images, Tensor) else images
         self.labels = split.labels.to(device)
         self.mean, self.std = (255 * x.to(device)[:, None, None] for x in (mean, std))
         self.batch_size, self.shuffle, self.seed, self.device = batch_size, shuffle, seed, device
+        self.memory_format, self.workers, self.share = memory_format, workers, share
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -121,25 +135,35 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
         self.epoch += 1
-        n = len(self.labels)
+        n, height = len(self.labels), self.images.shape[2]
         order = torch.randperm(n, generator=generator) if self.shuffle else torch.arange(n)
-        for indices in order.split(self.batch_size)[: len(self)]:
-            images = self.augmented(self.images[indices].to(self.device), generator)
-            yield (images.float() - self.mean) / self.std, self.labels[indices]
+        pad = max(1, int(self.crop * height)) if self.crop else 0
+        places = torch.randint(0, 2 * pad + 1, (n, 2), generator=generator)
+        mirrored = torch.rand(n, generator=generator) < (0.5 if self.flip else 0)
+        rank, number = self.share
+        parts = [part[rank::number] for part in torch.arange(n).split(self.batch_size)[: len(self)]]
+        parts = [part for part in parts if len(part)]  # the last batch of an evaluation may be too small to share
+        for part, images in zip(parts, self.read([order[part] for part in parts]), strict=True):
+            images = augmented(images.to(self.device), pad, places[part], mirrored[part])
+            images = images.to(torch.float32, memory_format=self.memory_format)
+            yield images.sub_(self.mean).div_(self.std), self.labels[order[part]]
 
-    def augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Each image cropped at its own place and mirrored by its own coin."""
-        n, _, height, width = images.shape
-        if self.crop:
-            pad = max(1, int(self.crop * height))
-            padded = F.pad(images, (pad,) * 4)
-            windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # N x C x (2p+1) x (2p+1) x H x W, no copy
-            dy, dx = torch.randint(0, 2 * pad + 1, (2, n), generator=generator)
-            images = windows[torch.arange(n), :, dy, dx]
-        if self.flip:
-            mirrored = torch.rand(n, generator=generator) < 0.5
-            images = torch.where(mirrored[:, None, None, None].to(images.device), images.flip(3), images)
-        return images
+    def read(self, indices: list[Tensor]) -> Iterable[Tensor]:
+        """The uint8 images of each batch: looked up in memory, or decoded, by worker processes where there are any."""
+        if isinstance(self.images, Tensor) or not self.workers:
+            return (self.images[i] for i in indices)
+        return DataLoader(self.images, batch_sampler=indices, num_workers=self.workers, collate_fn=torch.as_tensor)
+
+
+def augmented(images: Tensor, pad: int, places: Tensor, mirrored: Tensor) -> Tensor:
+    """Each image padded with black, cropped at its own place (dy, dx), and mirrored by its own coin."""
+    n, _, height, width = images.shape
+    if pad:
+        windows = F.pad(images, (pad,) * 4).unfold(2, height, 1).unfold(3, width, 1)  # N x C x 2p+1 x 2p+1 x H x W
+        images = windows[torch.arange(n), :, *places.T]
+    if mirrored.any():
+        images = torch.where(mirrored[:, None, None, None].to(images.device), images.flip(3), images)
+    return images
 
 
 def load(name: str, size: int | None = None, channels: int | None = None, root: str | Path | None = None,
@@ -206,10 +230,7 @@ def digits(size, channels, root):
 def drawn_shapes(size, channels, root):
     """5,000 train, 1,000 validation and 1,000 test images of ten shapes, drawn at the size asked for (default 32)."""
     size, channels = size or 32, channels or 3
-
-    def read(numbers):
-        return with_channels(torch.from_numpy(shapes.draw(numbers, size)), channels)
-
+    read = partial(draw, size=size, channels=channels)
     splits = []
     for start, stop in ((0, 5000), (5000, 6000), (6000, 7000)):
         numbers = list(range(start, stop))
@@ -217,6 +238,10 @@ def drawn_shapes(size, channels, root):
         images = Lazy(numbers, (channels, size, size), read)
         splits.append(Split(images if size > 64 else images[:], labels))  # 7,000 images of 227 x 227 would fill 1 GB
     return splits, shapes.CLASSES
+
+
+def draw(numbers: list[int], size: int, channels: int) -> Tensor:
+    return with_channels(torch.from_numpy(shapes.draw(numbers, size)), channels)
 
 
 def from_torchvision(class_name: str, files: str, validation: int):
@@ -269,9 +294,7 @@ def folder(size, channels, root):
     except ValueError as error:
         raise ValueError(f"{root} cannot be used as a data set: {error}") from error
 
-    def read(some):
-        return torch.from_numpy(np.stack([decoded(path, shape) for path in some]))
-
+    read = partial(decode, shape=shape)
     return [Split(Lazy([paths[i] for i in part], shape, read), torch.from_numpy(labels[part]))
             for part in (train, validation, test)], classes
 
@@ -300,6 +323,10 @@ def readable(path: Path) -> bool:
     except OSError as error:
         warnings.warn(f"{path} is skipped: it is not a readable image ({error})", stacklevel=2)
         return False
+
+
+def decode(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
+    return torch.from_numpy(np.stack([decoded(path, shape) for path in paths]))
 
 
 def decoded(path: Path, shape: tuple[int, int, int]) -> np.ndarray:

@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 class Recipe:
     """How to train. `why` gives the reason of each field that is not obvious.
 
-    lr: the (largest) learning rate. schedule: "constant", "one_cycle" (rises to lr, then falls to zero, step by step)
-    or "steps" (multiplied by `gamma` at each of `milestones`, which are shares of the training, 0 to 1).
-    augment: a name in `data.AUGMENTATIONS`; None takes the data set's own, which leaves its classes as they are.
+    lr: the (largest) learning rate. schedule: "constant"; "one_cycle" (rises to lr, then falls to zero, step by step);
+    "cosine" (falls to zero along half a cosine); "steps" (multiplied by `gamma` at each of `milestones`, which are shares
+    of the training, 0 to 1); or "plateau" (multiplied by `gamma` when the validation loss has not fallen for `patience`
+    epochs). warm_up: share of the training that rises from a tenth of lr, before any schedule but the first two named.
+    label_smoothing: share of each label that is spread over all classes. head_weight: what the loss of an auxiliary head
+    counts, where the network has any. augment: a name in `data.AUGMENTATIONS`; None takes the data set's own, which
+    leaves its classes as they are.
     """
 
     source: str
@@ -27,27 +31,43 @@ class Recipe:
     schedule: str = "constant"
     milestones: tuple[float, ...] = ()
     gamma: float = 0.1
+    patience: int = 5
+    warm_up: float = 0.0
+    label_smoothing: float = 0.0
+    head_weight: float = 0.3
     augment: str | None = None
     why: dict[str, str] = field(default_factory=dict, compare=False)
 
-    def make_optimizer(self, model: "nn.Module") -> "optim.Optimizer":
+    def make_optimizer(self, model: "nn.Module", fused: bool = False) -> "optim.Optimizer":
+        """fused: one call updates all weights; not every device can."""
         from torch import optim
 
         if self.optimizer == "adam":
-            return optim.Adam(model.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+            return optim.Adam(model.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=fused)
         return optim.SGD(model.parameters(), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov,
-                         weight_decay=self.weight_decay)
+                         weight_decay=self.weight_decay, fused=fused)
 
-    def make_scheduler(self, optimizer: "optim.Optimizer", steps: int) -> "optim.lr_scheduler.LRScheduler | None":
-        """A schedule over `steps` optimizer steps, to be advanced after each of them."""
+    def make_scheduler(self, optimizer: "optim.Optimizer",
+                       steps: int) -> "optim.lr_scheduler.LRScheduler | optim.lr_scheduler.ReduceLROnPlateau | None":
+        """A schedule over `steps` optimizer steps, to be advanced after each of them; a plateau's after each epoch."""
         from torch.optim import lr_scheduler
 
         if self.schedule == "one_cycle" and steps > 2:  # a rise and a fall need three steps
             return lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=steps, pct_start=max(0.25, 2 / steps),
                                            cycle_momentum=False)
+        if self.schedule == "plateau":
+            return lr_scheduler.ReduceLROnPlateau(optimizer, factor=self.gamma, patience=self.patience)
+        rise = round(self.warm_up * steps)
         if self.schedule == "steps":
-            return lr_scheduler.MultiStepLR(optimizer, [round(m * steps) for m in self.milestones], self.gamma)
-        return None
+            main = lr_scheduler.MultiStepLR(optimizer, [round(m * steps) - rise for m in self.milestones], self.gamma)
+        elif self.schedule == "cosine":
+            main = lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps - rise))
+        else:
+            return None
+        if not rise:
+            return main
+        slow = lr_scheduler.LinearLR(optimizer, start_factor=0.1, total_iters=rise)
+        return lr_scheduler.SequentialLR(optimizer, [slow, main], milestones=[rise])
 
 
 RECIPES = {
@@ -68,24 +88,61 @@ RECIPES = {
         optimizer="adam", lr=3e-3, batch_size=32, epochs=35, schedule="one_cycle",
         why={"lr": "three times Adam's default: a network of 60,000 weights bears it, AlexNet does not",
              "epochs": "on digits, 35 take some seconds and end near 99 % test accuracy"}),
+    "laptop": Recipe(
+        source="this course: ResNets on CIFAR-10 in half an hour on a laptop",
+        lr=0.2, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=15, schedule="one_cycle", label_smoothing=0.1,
+        why={"schedule": "one cycle reaches in 15 epochs what steps reach in many more (Smith 2018)",
+             "label_smoothing": "a network that trains for few epochs should not become certain (Inception v3, Section 7)",
+             "lr": "one cycle bears twice the paper's rate, because it arrives there slowly"}),
     "alexnet": Recipe(
         source="Krizhevsky et al. 2012, Section 5",
-        lr=0.01, weight_decay=5e-4, batch_size=128, epochs=90, schedule="steps", milestones=(1 / 3, 2 / 3, 0.9),
-        augment="crop_flip",
+        lr=0.01, weight_decay=5e-4, batch_size=128, epochs=90, schedule="plateau", augment="crop_flip",
         why={"weight_decay": "the paper: 'not merely a regularizer: it reduces the model's training error'",
-             "milestones": "the paper divided by 10 three times, when validation stopped improving; places are ours"}),
+             "schedule": "the paper divided by 10 by hand, when the validation error stopped improving, three times"}),
     "vgg": Recipe(
         source="Simonyan and Zisserman 2015, Section 3.1",
-        lr=0.01, weight_decay=5e-4, batch_size=256, epochs=74, schedule="steps", milestones=(0.4, 0.6, 0.8),
-        augment="crop_flip",
+        lr=0.01, weight_decay=5e-4, batch_size=256, epochs=74, schedule="plateau", augment="crop_flip",
         why={"epochs": "the paper stopped after 370 K iterations, 74 epochs",
-             "milestones": "the paper divided by 10 three times, when validation stopped improving; places are ours"}),
+             "schedule": "the paper divided by 10 when the validation accuracy stopped improving, three times"}),
+    "googlenet": Recipe(
+        source="Szegedy et al. 2015, Section 6",
+        lr=0.01, batch_size=128, epochs=250, schedule="steps", milestones=tuple(8 * i / 250 for i in range(1, 32)),
+        gamma=0.96, head_weight=0.3, augment="crop_flip",
+        why={"gamma": "the paper: the rate falls by 4 % every 8 epochs", "head_weight": "Section 5: a weight of 0.3",
+             "lr": "the paper names neither its first rate, nor its batch size, nor its epochs; these are ours"}),
+    "resnet": Recipe(
+        source="He et al. 2016, Section 3.4 (ImageNet)",
+        lr=0.1, weight_decay=1e-4, batch_size=256, epochs=120, schedule="plateau", augment="crop_flip",
+        why={"epochs": "the paper: up to 60 x 10^4 iterations of 256 images, 120 epochs",
+             "schedule": "divided by 10 when the error plateaus"}),
     "resnet_cifar": Recipe(
         source="He et al. 2016, Section 4.2",
         lr=0.1, weight_decay=1e-4, batch_size=128, epochs=164, schedule="steps", milestones=(0.5, 0.75),
         augment="crop_flip",
         why={"milestones": "divided by 10 at 32 K and 48 K of 64 K iterations",
              "epochs": "64 K iterations of 128 on the paper's 45 K training images are 182 epochs; 164 on all 50 K"}),
+    "resnet110_cifar": Recipe(
+        source="He et al. 2016, Section 4.2, for 110 layers",
+        lr=0.1, weight_decay=1e-4, batch_size=128, epochs=164, schedule="steps", milestones=(0.5, 0.75),
+        warm_up=400 / 64_000, augment="crop_flip",
+        why={"warm_up": "the paper trains at 0.01 for about 400 iterations first, because 0.1 is too large to start; "
+             "here the rate rises from 0.01 to 0.1 in that time"}),
+    "tutorial_resnet_steps": Recipe(
+        source="a widely read tutorial on ResNet for CIFAR-10, corrected",
+        lr=0.1, weight_decay=1e-4, batch_size=256, epochs=150, schedule="steps", milestones=(1 / 3, 2 / 3),
+        augment="crop_flip",
+        why={"milestones": "at epochs 50 and 100; the tutorial rebuilt its optimizer there and lost the momentum",
+             "augment": "the tutorial padded after it had cropped, and chose its best epoch on the test images"}),
+    "tutorial_adam": Recipe(
+        source="a widely read tutorial on VGG, GoogLeNet and ResNet for 40 photographs, corrected",
+        optimizer="adam", lr=2e-4, batch_size=8, epochs=300,
+        why={"batch_size": "the tutorial took one image a step: too noisy a gradient, and batch normalisation cannot train",
+             "epochs": "its loss stayed at ln 2 = 0.69 for 300 epochs, which is chance: look at the loss before waiting"}),
+    "tutorial_timid": Recipe(
+        source="a widely read tutorial on ResNet for CIFAR-10, first run",
+        lr=1e-4, batch_size=128, epochs=21,
+        why={"lr": "a thousandth of the paper's: the curves look calm because hardly anything is learned",
+             "augment": "none in the tutorial; the set's own is used here"}),
 }
 
 

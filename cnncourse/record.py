@@ -24,6 +24,15 @@ def machine() -> dict[str, str | int]:
     return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count() or 1}
 
 
+def peak_memory() -> int | None:
+    """Bytes of memory that this process has held at most; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+
 @dataclass
 class Record:
     """One run. `rows` holds one dict an epoch, as `train.fit` yields them; `test` the one look at the test set."""
@@ -45,13 +54,20 @@ class Record:
         """Write JSON beside `path` and rename it, so that a crash leaves the old file or the new one, never half."""
         path = Path(path)
         beside = path.with_name(path.name + ".partial")
-        beside.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        beside.write_text(self.as_json(), encoding="utf-8")
         os.replace(beside, path)
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
         """Raises ValueError where the file is not a record."""
         try:
-            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
         except (json.JSONDecodeError, TypeError) as error:
             raise ValueError(f"{path} is not a training record: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        return cls(**json.loads(text))

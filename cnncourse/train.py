@@ -4,68 +4,125 @@
 """
 
 import os
+import pickle
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
+CHECK = 50  # steps between two looks at the loss on a GPU, where each look makes the processor wait for it
 
 
 class Diverged(ArithmeticError):
     """The loss is no longer a number."""
 
 
-def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Speed:
+    """Switches that change the time of a step and not the curve, rounding apart. The defaults are the fastest that hold
+    on every machine; `cnncourse bench steps` measures each.
+
+    channels_last: store images as N x H x W x C, as convolutions want them. fused: one call updates all weights.
+    autocast: convolutions in bfloat16 (new GPUs and some processors). compile: torch.compile, half a minute at the start.
+    """
+
+    channels_last: bool = True
+    fused: bool = True
+    autocast: bool = False
+    compile: bool = False
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
     """The default loss: (mean cross-entropy of the batch, logits N x classes)."""
     logits = model(images)
-    return F.cross_entropy(logits, labels), logits
+    return F.cross_entropy(logits, labels, label_smoothing=label_smoothing), logits
+
+
+def with_heads(model: nn.Module, images: Tensor, labels: Tensor, weight: float = 0.3,
+               label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+    """GoogLeNet, Section 5: each auxiliary head adds `weight` times its own cross-entropy."""
+    logits, *others = model(images, heads=True)
+    losses = [F.cross_entropy(y, labels, label_smoothing=label_smoothing) for y in (logits, *others)]
+    return losses[0] + weight * sum(losses[1:]), logits
 
 
 def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimizer | None = None,
-              scheduler: torch.optim.lr_scheduler.LRScheduler | None = None, loss: Loss = cross_entropy) -> dict:
+              scheduler: torch.optim.lr_scheduler.LRScheduler | None = None, loss: Loss = cross_entropy,
+              autocast: bool = False) -> dict:
     """One pass over `batches`: training with an optimizer, evaluation without.
 
-    Returns loss and accuracy (0 to 1) as means over examples, the number of examples, and seconds.
-    Raises Diverged, naming the step, when the loss becomes infinite or not a number.
+    scheduler: advanced after each step. Returns loss and accuracy (0 to 1) as means over examples (of all processes),
+    the number of examples, and seconds. Raises Diverged, naming the step, when the loss becomes infinite or not a number.
     """
     training = optimizer is not None
     model.train(training)
-    start, examples, total, correct = time.perf_counter(), 0, 0.0, 0
+    start, losses, sizes, correct = time.perf_counter(), [], [], torch.zeros(())
     with torch.set_grad_enabled(training):
         for step, (images, labels) in enumerate(batches, 1):
-            batch_loss, logits = loss(model, images, labels)
-            value = batch_loss.item()
-            if value - value != 0:  # true for infinities and nan alone
-                raise Diverged(f"the loss became {value} at step {step} of the epoch: lower the learning rate, or "
-                               "look for a division by zero or a logarithm of zero in the loss")
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
+                batch_loss, logits = loss(model, images, labels)
+            losses.append(batch_loss.detach())
+            if images.device.type == "cpu" or step % CHECK == 0:
+                require_finite(losses)
             if training:
                 optimizer.zero_grad()
                 batch_loss.backward()
                 optimizer.step()
                 if scheduler is not None:
                     scheduler.step()
-            examples += len(labels)
-            total += value * len(labels)
-            correct += (logits.argmax(dim=1) == labels).sum().item()
-    return {"loss": total / examples, "accuracy": correct / examples, "examples": examples,
+            sizes.append(len(labels))
+            correct = correct.to(labels.device) + (logits.detach().argmax(dim=1) == labels).sum()
+    require_finite(losses)
+    total = sum(n * value for n, value in zip(sizes, torch.stack(losses).tolist(), strict=True))
+    sums = torch.tensor([total, float(correct), sum(sizes)], dtype=torch.float64, device=correct.device)
+    if distributed.is_initialized():
+        distributed.all_reduce(sums)
+    total, correct, examples = sums.tolist()
+    return {"loss": total / examples, "accuracy": correct / examples, "examples": int(examples),
             "seconds": time.perf_counter() - start}
 
 
-def fit(model: nn.Module, training: Iterable, validation: Iterable, optimizer: torch.optim.Optimizer, epochs: int,
-        scheduler: torch.optim.lr_scheduler.LRScheduler | None = None, loss: Loss = cross_entropy) -> Iterator[dict]:
-    """Train for `epochs`, evaluating after each; yields one row an epoch. Stop by leaving the loop that reads the rows.
+def require_finite(losses: list[Tensor]) -> None:
+    """Raises Diverged for the first of the latest losses that is not a finite number."""
+    latest = losses[-CHECK:]
+    if not torch.stack(latest).isfinite().all():
+        step, value = next((i, v.item()) for i, v in enumerate(losses, 1) if not v.isfinite())
+        raise Diverged(f"the loss became {value} at step {step} of the epoch: lower the learning rate, or "
+                       "look for a division by zero or a logarithm of zero in the loss")
 
-    A row: epoch (from 1), train_loss, train_accuracy, validation_loss, validation_accuracy, lr (at the end of the
-    epoch), seconds (training alone) and images_per_second. The training numbers are taken while the weights change,
-    with augmentation and dropout; the validation numbers after the epoch, without.
+
+def fit(model: nn.Module, training: Iterable, validation: Iterable, optimizer: torch.optim.Optimizer, epochs: int,
+        scheduler: torch.optim.lr_scheduler.LRScheduler | ReduceLROnPlateau | None = None, loss: Loss = cross_entropy,
+        autocast: bool = False, start: int = 0) -> Iterator[dict]:
+    """Train until `epochs` are done, evaluating after each; yields one row an epoch. Stop by leaving the loop.
+
+    scheduler: advanced after each step, or, one that waits for a plateau, after each epoch, by the validation loss.
+    start: epochs that are done already, in a training that goes on. A row: epoch (from 1), train_loss, train_accuracy,
+    validation_loss, validation_accuracy, lr (at the end of the epoch), seconds (training alone) and images_per_second.
+    The training numbers are taken while the weights change, with augmentation and dropout; the validation numbers after
+    the epoch, without.
     """
-    for epoch in range(1, epochs + 1):
-        train = run_epoch(model, training, optimizer, scheduler, loss)
-        held_out = run_epoch(model, validation)
+    plateau = isinstance(scheduler, ReduceLROnPlateau)
+    alone = getattr(model, "module", model)  # evaluation needs no gradients, and so no exchange of them
+    for epoch in range(start + 1, epochs + 1):
+        train = run_epoch(model, training, optimizer, None if plateau else scheduler, loss, autocast)
+        if distributed.is_initialized():
+            for buffer in alone.buffers():  # each process has seen other images: evaluate with those of the first
+                distributed.broadcast(buffer, 0)
+        held_out = run_epoch(alone, validation, autocast=autocast)
+        if plateau:
+            scheduler.step(held_out["loss"])
         yield {"epoch": epoch,
                "train_loss": train["loss"], "train_accuracy": train["accuracy"],
                "validation_loss": held_out["loss"], "validation_accuracy": held_out["accuracy"],
@@ -73,26 +130,46 @@ def fit(model: nn.Module, training: Iterable, validation: Iterable, optimizer: t
                "seconds": train["seconds"], "images_per_second": train["examples"] / train["seconds"]}
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> None:
-    """Write weights, optimizer and epoch beside `path` and rename, so that a crash never leaves half a file."""
+def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer,
+                    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None, **extra) -> None:
+    """Write all that a training needs to go on, beside `path`, and rename, so that a crash never leaves half a file.
+
+    extra: more plain values to keep, such as the epoch or the record's rows.
+    """
     path = Path(path)
     beside = path.with_name(path.name + ".partial")
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch}, beside)
+    random = {"cpu": torch.get_rng_state()} | (
+        {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {})
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random,
+                "scheduler": scheduler.state_dict() if scheduler is not None else None, **extra}, beside)
     os.replace(beside, path)
 
 
-def load_checkpoint(path: str | Path, model: nn.Module) -> int:
-    """Put the weights of a checkpoint into `model`; returns the epoch after which it was written.
+def load_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None,
+                    scheduler: torch.optim.lr_scheduler.LRScheduler | None = None) -> dict:
+    """Put a checkpoint's weights into `model`, and, where given, the state of optimizer and scheduler and of the random
+    numbers that dropout draws; returns the whole checkpoint.
 
-    Raises ValueError, naming the first tensor that differs, where the checkpoint is another network's, and then
-    changes nothing; FileNotFoundError where there is none.
+    Raises FileNotFoundError where there is none, and ValueError for a damaged file, and for a checkpoint of another
+    network, naming the first tensor that differs. Then nothing is changed.
     """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    theirs, ours = checkpoint["model"], model.state_dict()
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = checkpoint["model"]
+    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged or is not a checkpoint of this course: delete it and train again") from error
+    ours = model.state_dict()
     for name in dict.fromkeys([*ours, *theirs]):
         there, here = (tuple(state[name].shape) if name in state else "missing" for state in (theirs, ours))
         if there != here:
             raise ValueError(f"{path} holds another network: {name} is {there} there and {here} in this "
                              f"{type(model).__name__}; build the network with the name and options it was trained with")
     model.load_state_dict(theirs)
-    return checkpoint["epoch"]
+    if optimizer is not None:
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        if scheduler is not None:
+            scheduler.load_state_dict(checkpoint["scheduler"])
+        torch.set_rng_state(checkpoint["random"]["cpu"])
+        if "cuda" in checkpoint["random"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state(checkpoint["random"]["cuda"])
+    return checkpoint
