@@ -116,34 +116,44 @@ class FastLRN(torch.autograd.Function):
 
     b = a * d^-beta        gradient of a = g * d^-beta - 2 alpha beta * a * S(g * b / d)
 
-    One image at a time, because its maps stay in the processor's cache where those of a batch do not.
+    One image at a time, in the same few buffers, because its maps stay in the processor's cache where those of a batch
+    do not. For the same reason the backward pass computes d again: that is faster than fetching it, and only the input
+    has to be kept.
     """
 
     @staticmethod
     def forward(ctx, a, n, alpha, beta, k):
-        b, d = torch.empty_like(a), torch.empty_like(a)
-        for a_i, b_i, d_i in zip(a, b, d, strict=True):
-            neighbours(a_i.square(), n, out=d_i).mul_(alpha).add_(k)
-            torch.mul(a_i, negative_power(d_i, beta), out=b_i)
-        ctx.save_for_backward(a, d)
-        ctx.n, ctx.alpha, ctx.beta = n, alpha, beta
+        b = torch.empty_like(a)
+        d, scratch = (torch.empty_like(a[:1])[0] for _ in range(2))
+        for a_i, b_i in zip(a, b, strict=True):
+            denominator(a_i, n, alpha, k, d, scratch)
+            negative_power(d, beta, b_i, scratch).mul_(a_i)
+        ctx.save_for_backward(a)
+        ctx.constants = n, alpha, beta, k
         return b
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        a, d = ctx.saved_tensors
+        a, = ctx.saved_tensors
+        n, alpha, beta, k = ctx.constants
         gradient = torch.empty_like(a)
-        for a_i, d_i, g_i, out in zip(a, d, g, gradient, strict=True):
-            direct = torch.mul(g_i, negative_power(d_i, ctx.beta))
-            product = (direct * a_i).div_(d_i)
-            around = neighbours(product, ctx.n, out=torch.empty_like(product))
-            torch.addcmul(direct, a_i, around, value=-2 * ctx.alpha * ctx.beta, out=out)
+        d, direct, scratch = (torch.empty_like(a[:1])[0] for _ in range(3))
+        for a_i, g_i, out in zip(a, g, gradient, strict=True):
+            denominator(a_i, n, alpha, k, d, scratch)
+            negative_power(d, beta, direct, scratch).mul_(g_i)
+            torch.mul(direct, a_i, out=scratch).div_(d)
+            torch.addcmul(direct, a_i, neighbours(scratch, n, d), value=-2 * alpha * beta, out=out)
         return gradient, None, None, None, None
 
 
+def denominator(a: Tensor, n: int, alpha: float, k: float, out: Tensor, scratch: Tensor) -> None:
+    """d of one image. All tensors are C x H x W."""
+    neighbours(torch.mul(a, a, out=scratch), n, out).mul_(alpha).add_(k)
+
+
 def neighbours(x: Tensor, n: int, out: Tensor) -> Tensor:
-    """S: each channel's sum over the n channels around it. x, out: C x H x W."""
+    """S: each channel's sum over the n channels around it."""
     out.copy_(x)
     for step in range(1, n // 2 + 1):
         out[step:] += x[:-step]
@@ -151,9 +161,8 @@ def neighbours(x: Tensor, n: int, out: Tensor) -> Tensor:
     return out
 
 
-def negative_power(d: Tensor, beta: float) -> Tensor:
+def negative_power(d: Tensor, beta: float, out: Tensor, scratch: Tensor) -> Tensor:
     """d^-beta; the paper's 3/4 by two square roots, which are much faster than a power."""
     if beta != 0.75:
-        return d.pow(-beta)
-    root = d.rsqrt()  # d^-1/2
-    return root.sqrt().mul_(root)
+        return torch.pow(d, -beta, out=out)
+    return torch.sqrt(torch.rsqrt(d, out=scratch), out=out).mul_(scratch)  # d^-1/4 * d^-1/2
