@@ -10,21 +10,49 @@ from . import __version__, pick
 
 
 def train(args: argparse.Namespace) -> int:
-    from .experiment import run
-    from .record import Record
+    from .experiment import RECORDS, run
+    from .train import Speed
 
+    speed = Speed(autocast=args.autocast, compile=args.compile)
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.device, args.root,
-                     verbose=True)
-    except KeyboardInterrupt:
-        done = len(Record.load(args.out / "record.json").rows) if (args.out / "record.json").exists() else 0
-        print(f"\nstopped after {done} finished epochs; their record and checkpoint are in {args.out}", file=sys.stderr)
-        return 130
+                     verbose=True, resume=args.resume, speed=speed, workers=args.workers)
     except ArithmeticError as error:
-        print(f"cnncourse train: {error}; the record so far is in {args.out}", file=sys.stderr)
+        print(f"cnncourse train: {error}; the record so far and the last good checkpoint are in {args.out}",
+              file=sys.stderr)
         return 1
+    if "stopped" in record.config:
+        print(f"their record and checkpoint are in {args.out}; go on with --resume", file=sys.stderr)
+        return 130
+    if int(os.environ.get("RANK", 0)):
+        return 0
     print(f"test accuracy {record.test['accuracy']:.2%} on {record.test['examples']} images; "
           f"record.json and checkpoint.pt are in {args.out}")
+    if args.record:
+        name = f"{args.model}-{args.data}-{record.config['recipe_name']}-{args.seed}.json"
+        record.save(RECORDS / name)
+        print(f"recorded as {RECORDS / name}")
+    return 0
+
+
+def records(args: argparse.Namespace) -> int:
+    from .experiment import RECORDS, outdated
+    from .record import Record
+
+    found = [Record.load(path) for path in sorted(RECORDS.glob("*.json"))]
+    for record in found:
+        of = record.config
+        print(f"{of['model']:16} {of['data']:14} {of['recipe_name'] or 'own':14} {len(record.rows):4} epochs  "
+              f"seed {of['seed']}  test {record.test['accuracy']:.2%}  {outdated(record) or 'current'}")
+    if args.plot:
+        from .plots import curves
+
+        wanted = [record for record in found if args.data in (None, record.config["data"])
+                  and (not args.models or record.config["model"] in args.models)]
+        if not wanted:
+            raise ValueError("no record is of these models and this data: leave them out, or look at the list")
+        curves(wanted).savefig(args.plot, dpi=150)
+        print(f"curves of {len(wanted)} runs are in {args.plot}")
     return 0
 
 
@@ -128,6 +156,16 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     sub.add_argument("--root", type=Path, default=root, help="where the data set lies, or is downloaded to")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
+    sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    sub.add_argument("--record", action="store_true", help="add the record to those that the course ships")
+    sub.add_argument("--workers", type=int, default=0, metavar="N", help="processes that decode photographs")
+    sub.add_argument("--autocast", action="store_true", help="convolutions in bfloat16, for GPUs that have it")
+    sub.add_argument("--compile", action="store_true", help="torch.compile: a slow start, then faster steps")
+
+    sub = command(records, "List the recorded runs, and say which no longer match their recipe and code.")
+    sub.add_argument("models", nargs="*", metavar="MODEL", help="for --plot: only these")
+    sub.add_argument("--data", help="for --plot: only runs on this data set")
+    sub.add_argument("--plot", type=Path, metavar="FILE", help="draw their curves into this file (.png, .svg, .pdf)")
     return main
 
 

@@ -117,8 +117,8 @@ class Batches:
             raise ValueError(f"a batch of {batch_size} is larger than the {len(split)} training images: "
                              f"choose a batch size of at most {len(split)}")
         if shuffle and batch_size % share[1]:
-            raise ValueError(f"a batch of {batch_size} cannot be shared equally by {share[1]} processes: choose a batch "
-                             f"size that {share[1]} divides")
+            raise ValueError(f"a batch of {batch_size} cannot be shared equally by {share[1]} processes: choose a "
+                             f"batch size that {share[1]} divides")
         self.crop, self.flip = pick(AUGMENTATIONS, augment, "augmentation")
         images = split.images
         self.images = images.to(device) if isinstance(images, Tensor) else images

@@ -1,37 +1,56 @@
 """The one module that joins the others: model + data + recipe → Record."""
 
+import ast
+import hashlib
+import inspect
+import os
+import sys
+import warnings
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from . import pick
+from . import layers, pick
 from .data import Data, load
 from .models import MODELS
 from .recipes import RECIPES, Recipe
-from .record import Record
+from .record import Record, peak_memory
 from .trace import on_meta
-from .train import fit, run_epoch, save_checkpoint
+from .train import Speed, cross_entropy, fit, load_checkpoint, read_checkpoint, run_epoch, save_checkpoint, with_heads
+
+FAST = Speed()
+LINE = ("epoch {epoch:3d}  loss {train_loss:.4f}  accuracy {train_accuracy:.2%}  "
+        "validation loss {validation_loss:.4f}  accuracy {validation_accuracy:.2%}  {seconds:.1f} s")
+RECORDS = Path(__file__).parent / "records"  # of the runs that the course ships
 
 
 def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recipe | None = None,
         epochs: int | None = None, seed: int = 0, out: str | Path | None = None, device: str = "cpu",
-        root: str | Path | None = None, label: str | None = None, verbose: bool = False) -> Record:
+        root: str | Path | None = None, label: str | None = None, verbose: bool = False, resume: bool = False,
+        options: dict | None = None, speed: Speed = FAST, workers: int = 0) -> Record:
     """Train a network on a data set by a recipe, look at the test images once, and return the Record.
 
-    model: a name in MODELS, or a network (it is trained in place).
+    model: a name in MODELS, or a network (it is trained in place). options: of the network that is built by name.
     data: a name, loaded with the size and channels that the network takes, or loaded Data.
     recipe: a name in RECIPES or a Recipe; by default "short" for networks with batch normalisation,
     else "lenet" for those below 100,000 parameters and "adam" for larger ones.
     epochs: in place of the recipe's. seed: of weights, order, augmentation and dropout; equal seeds, equal curves.
-    out: a directory that receives `record.json` and `checkpoint.pt` after every epoch, so that Ctrl-C loses none.
-    root: as in `data.load`. label: the name that plots show. verbose: print a line an epoch.
-    Raises ValueError for unknown names and images that do not fit the network, train.Diverged for a lost training.
+    out: a directory that receives, after every epoch, `record.json`, `checkpoint.pt` and, when the validation accuracy
+    is the best so far, `best.pt`. resume: go on from its checkpoint, as if the run had never stopped.
+    root: as in `data.load`. label: the name that plots show. verbose: print a line an epoch. workers: processes that
+    decode photographs. Ctrl-C ends the training after the epochs that are done, and returns their record.
+
+    Raises ValueError for unknown names, images that do not fit the network and a checkpoint of another run,
+    train.Diverged for a lost training.
     """
     if isinstance(model, str):
-        name, factory = model, pick(MODELS, model, "model")
+        name, factory = model, partial(pick(MODELS, model, "model"), **options or {})
         with torch.device("meta"):  # shapes without numbers: a quick look at what the network takes
             sketch = factory()
     else:
@@ -42,40 +61,144 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     torch.manual_seed(seed)
     if isinstance(model, str):
         model = factory(num_classes=len(data.classes))
-    model.to(device)
-    check_fits(model, name, data)
-    if not isinstance(recipe, Recipe):
-        recipe = pick(RECIPES, recipe or default_recipe(model), "recipe")
-    recipe = replace(recipe, epochs=epochs or recipe.epochs, augment=recipe.augment or data.augment)
+    with together(device) as (rank, processes, device):
+        model.to(device, memory_format=speed.memory_format)
+        check_fits(model, name, data)
+        recipe_name = recipe if isinstance(recipe, str) else None if recipe else default_recipe(model)
+        recipe = recipe if isinstance(recipe, Recipe) else pick(RECIPES, recipe_name, "recipe")
+        recipe = replace(recipe, epochs=epochs or recipe.epochs, augment=recipe.augment or data.augment)
 
-    training = data.batches("train", recipe.batch_size, recipe.augment, seed, device)
-    validation, test = (data.batches(split, 128, device=device) for split in ("validation", "test"))
-    optimizer = recipe.make_optimizer(model)
-    scheduler = recipe.make_scheduler(optimizer, recipe.epochs * len(training))
+        placed = {"device": device, "memory_format": speed.memory_format, "workers": workers,
+                  "share": (rank, processes)}
+        training = data.batches("train", recipe.batch_size, recipe.augment, seed, **placed)
+        validation, test = (data.batches(split, 128, **placed) for split in ("validation", "test"))
+        optimizer = recipe.make_optimizer(model, speed.fused and torch.device(device).type in ("cpu", "cuda"))
+        scheduler = recipe.make_scheduler(optimizer, recipe.epochs * len(training))
+        heads = any(child.startswith("aux") for child, _ in model.named_children())
+        loss = partial(with_heads, weight=recipe.head_weight) if heads else cross_entropy
+        loss = partial(loss, label_smoothing=recipe.label_smoothing)
 
-    record = Record({"model": name, "label": label or name, "data": data.name, "train_images": len(data.train),
-                     "image_shape": list(data.image_shape), "parameters": sum(p.numel() for p in model.parameters()),
-                     "seed": seed, "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}})
+        record = Record({
+            "model": name, "options": options or {}, "label": label or name, "data": data.name,
+            "train_images": len(data.train), "image_shape": list(data.image_shape),
+            "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
+            "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}, "code": code_hash(type(model)),
+            "processes": processes, "device": torch.device(device).type, "speed": asdict(speed)})
+        files = Files(Path(out), record, model, optimizer, scheduler) if out is not None else None
+        start = files.resume() if files and resume else 0
+        training.epoch = start
+        if files and not start:
+            files.save()
 
-    def save(epoch):
-        if out is not None:
-            Path(out).mkdir(parents=True, exist_ok=True)
-            save_checkpoint(Path(out) / "checkpoint.pt", model, optimizer, epoch)
-            record.save(Path(out) / "record.json")
-
-    save(0)
-    bar = tqdm(fit(model, training, validation, optimizer, recipe.epochs, scheduler), total=recipe.epochs,
-               desc=f"{record.config['label']} on {data.name}, seed {seed}", unit="epoch")
-    for row in bar:
-        record.append(row)
-        save(row["epoch"])
-        if verbose:
-            tqdm.write("epoch {epoch:3d}  loss {train_loss:.4f}  accuracy {train_accuracy:.2%}  validation loss "
-                       "{validation_loss:.4f}  accuracy {validation_accuracy:.2%}  {seconds:.1f} s".format(**row))
-        bar.set_postfix_str(f"validation accuracy {row['validation_accuracy']:.1%}", refresh=False)
-    record.test = {k: v for k, v in run_epoch(model, test).items() if k in ("loss", "accuracy", "examples")}
-    save(recipe.epochs)
+        trained = torch.compile(model) if speed.compile else model
+        if processes > 1:
+            if torch.device(device).type == "cuda":
+                trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained)
+            trained = DistributedDataParallel(trained)
+            torch.manual_seed(seed + 1000 * rank)  # dropout draws other units for other images
+        bar = tqdm(fit(trained, training, validation, optimizer, recipe.epochs, scheduler, loss, speed.autocast, start),
+                   total=recipe.epochs, initial=start, unit="epoch", disable=rank > 0,
+                   desc=f"{record.config['label']} on {data.name}, seed {seed}")
+        try:
+            for row in bar:
+                record.append(row | memory(device))
+                if files:
+                    files.save()
+                if verbose and rank == 0:
+                    tqdm.write(LINE.format(**row))
+                bar.set_postfix_str(f"validation accuracy {row['validation_accuracy']:.1%}", refresh=False)
+        except KeyboardInterrupt:
+            record.config["stopped"] = f"by hand, after {len(record.rows)} of {recipe.epochs} epochs"
+            warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=2)
+            return record
+        record.test = {k: v for k, v in run_epoch(model, test).items() if k in ("loss", "accuracy", "examples")}
+        if files:
+            files.save()
     return record
+
+
+class Files:
+    """What a run leaves in its directory: all of it is written beside and renamed, by the first process alone."""
+
+    def __init__(self, out: Path, record: Record, *state):
+        out.mkdir(parents=True, exist_ok=True)
+        self.out, self.record, self.state = out, record, state
+
+    def save(self) -> None:
+        if distributed.is_initialized() and distributed.get_rank():
+            return
+        accuracies = self.record.column("validation_accuracy")
+        done = {"record": self.record.as_json()}
+        save_checkpoint(self.out / "checkpoint.pt", *self.state, **done)
+        if accuracies and accuracies[-1] >= max(accuracies):
+            save_checkpoint(self.out / "best.pt", *self.state, **done)
+        self.record.save(self.out / "record.json")
+
+    def resume(self) -> int:
+        """Load the checkpoint, if there is one; returns the number of epochs that are done."""
+        path = self.out / "checkpoint.pt"
+        if not path.exists():
+            return 0
+        then = Record.from_json(read_checkpoint(path)["record"])
+        for key in ("model", "options", "data", "train_images", "seed", "recipe", "processes"):
+            if then.config[key] != self.record.config[key]:
+                raise ValueError(f"{path} is of another run: its {key} is {then.config[key]}, not "
+                                 f"{self.record.config[key]}; repeat its arguments, or choose another directory")
+        load_checkpoint(path, *self.state)
+        self.record.rows[:] = then.rows
+        return len(then.rows)
+
+
+@contextmanager
+def together(device: str):
+    """(rank, number of processes, device of this one): (0, 1, device) unless torchrun has started several."""
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if processes == 1:
+        yield 0, 1, device
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield distributed.get_rank(), processes, device
+    finally:
+        distributed.destroy_process_group()
+
+
+def memory(device: str) -> dict[str, int]:
+    """Bytes that this process, and its part of a GPU, have held at most."""
+    found = {"peak_memory": peak_memory()}
+    if torch.device(device).type == "cuda":
+        found["peak_device_memory"] = torch.cuda.max_memory_allocated()
+    return found
+
+
+def code_hash(network: type) -> str:
+    """Of the code that makes the network what it is: its file and layers.py, without comments and docstrings."""
+    files = [inspect.getsource(sys.modules[network.__module__]), inspect.getsource(layers)]
+    trees = [ast.parse(text) for text in files]
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256("".join(map(ast.dump, trees)).encode()).hexdigest()[:16]
+
+
+def outdated(record: Record) -> str:
+    """Why a record no longer shows what its recipe and its network would give today; empty where it does."""
+    config = record.config
+    if config["model"] not in MODELS:
+        return "there is no such model any more"
+    if config["code"] != code_hash(inspect.get_annotations(MODELS[config["model"]])["return"]):
+        return "the model's code has changed"
+    recipe = RECIPES.get(config["recipe_name"])
+    if recipe is not None:
+        now = asdict(recipe) | {"milestones": list(recipe.milestones)}
+        changed = [key for key in now if key not in ("epochs", "augment", "why", "source")
+                   and now[key] != config["recipe"].get(key)]
+        if changed:
+            return f"the recipe's {', '.join(changed)} changed"
+    return ""
 
 
 def default_recipe(model: nn.Module) -> str:

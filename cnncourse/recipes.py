@@ -12,12 +12,12 @@ class Recipe:
     """How to train. `why` gives the reason of each field that is not obvious.
 
     lr: the (largest) learning rate. schedule: "constant"; "one_cycle" (rises to lr, then falls to zero, step by step);
-    "cosine" (falls to zero along half a cosine); "steps" (multiplied by `gamma` at each of `milestones`, which are shares
-    of the training, 0 to 1); or "plateau" (multiplied by `gamma` when the validation loss has not fallen for `patience`
-    epochs). warm_up: share of the training that rises from a tenth of lr, before any schedule but the first two named.
-    label_smoothing: share of each label that is spread over all classes. head_weight: what the loss of an auxiliary head
-    counts, where the network has any. augment: a name in `data.AUGMENTATIONS`; None takes the data set's own, which
-    leaves its classes as they are.
+    "cosine" (falls to zero along half a cosine); "steps" (multiplied by `gamma` at each of `milestones`, which are
+    shares of the training, 0 to 1); or "plateau" (multiplied by `gamma` when the validation loss has not fallen for
+    `patience` epochs). warm_up: share of the training in which the rate rises from a tenth of lr, before "cosine" or
+    "steps". label_smoothing: share of each label that is spread over all classes. head_weight: what the loss of an
+    auxiliary head counts, where the network has any. augment: a name in `data.AUGMENTATIONS`; None takes the data
+    set's own, which leaves its classes as they are.
     """
 
     source: str
@@ -92,7 +92,7 @@ RECIPES = {
         source="this course: ResNets on CIFAR-10 in half an hour on a laptop",
         lr=0.2, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=15, schedule="one_cycle", label_smoothing=0.1,
         why={"schedule": "one cycle reaches in 15 epochs what steps reach in many more (Smith 2018)",
-             "label_smoothing": "a network that trains for few epochs should not become certain (Inception v3, Section 7)",
+             "label_smoothing": "in few epochs a network should not become certain (Inception v3, Section 7)",
              "lr": "one cycle bears twice the paper's rate, because it arrives there slowly"}),
     "alexnet": Recipe(
         source="Krizhevsky et al. 2012, Section 5",
@@ -136,8 +136,8 @@ RECIPES = {
     "tutorial_adam": Recipe(
         source="a widely read tutorial on VGG, GoogLeNet and ResNet for 40 photographs, corrected",
         optimizer="adam", lr=2e-4, batch_size=8, epochs=300,
-        why={"batch_size": "the tutorial took one image a step: too noisy a gradient, and batch normalisation cannot train",
-             "epochs": "its loss stayed at ln 2 = 0.69 for 300 epochs, which is chance: look at the loss before waiting"}),
+        why={"batch_size": "the tutorial took one image a step: a noisy gradient, and batch norm cannot train",
+             "epochs": "its loss stayed at ln 2 = 0.69, which is chance: look at the first epochs before waiting"}),
     "tutorial_timid": Recipe(
         source="a widely read tutorial on ResNet for CIFAR-10, first run",
         lr=1e-4, batch_size=128, epochs=21,

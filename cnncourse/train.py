@@ -17,6 +17,7 @@ from torch import Tensor, distributed, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
+DAMAGE = (RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError, zipfile.BadZipFile)
 CHECK = 50  # steps between two looks at the loss on a GPU, where each look makes the processor wait for it
 
 
@@ -30,7 +31,7 @@ class Speed:
     on every machine; `cnncourse bench steps` measures each.
 
     channels_last: store images as N x H x W x C, as convolutions want them. fused: one call updates all weights.
-    autocast: convolutions in bfloat16 (new GPUs and some processors). compile: torch.compile, half a minute at the start.
+    autocast: convolutions in bfloat16 (new GPUs and some processors). compile: torch.compile, with a slow start.
     """
 
     channels_last: bool = True
@@ -43,7 +44,8 @@ class Speed:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
 
-def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor,
+                  label_smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
     """The default loss: (mean cross-entropy of the batch, logits N x classes)."""
     logits = model(images)
     return F.cross_entropy(logits, labels, label_smoothing=label_smoothing), logits
@@ -63,7 +65,7 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
     """One pass over `batches`: training with an optimizer, evaluation without.
 
     scheduler: advanced after each step. Returns loss and accuracy (0 to 1) as means over examples (of all processes),
-    the number of examples, and seconds. Raises Diverged, naming the step, when the loss becomes infinite or not a number.
+    the number of examples, and seconds. Raises Diverged, naming the step, when the loss is infinite or not a number.
     """
     training = optimizer is not None
     model.train(training)
@@ -145,20 +147,26 @@ def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.O
     os.replace(beside, path)
 
 
+def read_checkpoint(path: str | Path) -> dict:
+    """What `save_checkpoint` wrote. Raises FileNotFoundError where there is none, ValueError for a damaged file."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["model"].keys()
+        return checkpoint
+    except DAMAGE as error:
+        raise ValueError(f"{path} is damaged, or is no checkpoint of this course: delete it and train again") from error
+
+
 def load_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None,
                     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None) -> dict:
     """Put a checkpoint's weights into `model`, and, where given, the state of optimizer and scheduler and of the random
     numbers that dropout draws; returns the whole checkpoint.
 
-    Raises FileNotFoundError where there is none, and ValueError for a damaged file, and for a checkpoint of another
-    network, naming the first tensor that differs. Then nothing is changed.
+    Raises as `read_checkpoint`, and ValueError for a checkpoint of another network, naming the first tensor that
+    differs. Then nothing is changed.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = checkpoint["model"]
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged or is not a checkpoint of this course: delete it and train again") from error
-    ours = model.state_dict()
+    checkpoint = read_checkpoint(path)
+    theirs, ours = checkpoint["model"], model.state_dict()
     for name in dict.fromkeys([*ours, *theirs]):
         there, here = (tuple(state[name].shape) if name in state else "missing" for state in (theirs, ours))
         if there != here:

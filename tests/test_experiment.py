@@ -1,14 +1,18 @@
 import json
+import os
+import random
+import signal
+import time
 
 import pytest
 import torch
 
-from cnncourse import experiment
+from cnncourse import experiment, train
 from cnncourse.data import load
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
 from cnncourse.record import Record
-from cnncourse.train import Diverged
+from cnncourse.train import Diverged, load_checkpoint, run_epoch
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +21,8 @@ def few():
 
 
 def untimed(record):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in record.rows]
+    measured = ("seconds", "images_per_second", "peak_memory")
+    return [{k: v for k, v in row.items() if k not in measured} for row in record.rows]
 
 
 def test_the_same_seed_gives_the_same_curve_bit_for_bit(few):
@@ -31,10 +36,20 @@ def test_a_run_leaves_its_record_and_checkpoint(few, tmp_path):
     assert Record.load(tmp_path / "record.json") == record
     assert [row["epoch"] for row in record.rows] == [1, 2] and record.test["examples"] == 360
     assert record.config["recipe"]["epochs"] == 2 and record.config["parameters"] == 61_706
-    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert all(row["peak_memory"] > 1e8 and row["images_per_second"] > 0 for row in record.rows)
     net = MODELS["lenet5"]()
-    net.load_state_dict(saved["model"])
-    assert saved["epoch"] == 2
+    saved = load_checkpoint(tmp_path / "checkpoint.pt", net)
+    assert Record.from_json(saved["record"]) == record
+    assert run_epoch(net, few.batches("test", 128))["accuracy"] == record.test["accuracy"]
+
+
+def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
+    record = experiment.run("mnist_cnn", few, "adam", epochs=4, out=tmp_path)
+    net = MODELS["mnist_cnn"]()
+    best = load_checkpoint(tmp_path / "best.pt", net)
+    accuracies = record.column("validation_accuracy")
+    assert len(Record.from_json(best["record"]).rows) == max(i for i, a in enumerate(accuracies, 1) if a == max(accuracies))
+    assert run_epoch(net, few.batches("validation", 128))["accuracy"] == max(accuracies)
 
 
 def test_interruption_leaves_the_finished_epochs_on_disk(few, tmp_path, monkeypatch):
@@ -46,13 +61,62 @@ def test_interruption_leaves_the_finished_epochs_on_disk(few, tmp_path, monkeypa
             raise KeyboardInterrupt
         return run_epoch(*args)
 
-    from cnncourse import train
-    run_epoch = train.run_epoch
     monkeypatch.setattr(train, "run_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        experiment.run("mnist_cnn", few, epochs=5, out=tmp_path)
-    assert len(Record.load(tmp_path / "record.json").rows) == 1
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == 1
+    net = MODELS["mnist_cnn"]()
+    with pytest.warns(UserWarning, match="stopped by hand, after 1 of 5 epochs"):
+        record = experiment.run(net, few, "adam", epochs=5, out=tmp_path)
+    assert len(record.rows) == 1 and record.test is None and Record.load(tmp_path / "record.json").rows == record.rows
+    monkeypatch.undo()
+    whole = experiment.run("mnist_cnn", few, "adam", epochs=5)
+    again = experiment.run("mnist_cnn", few, "adam", epochs=5, out=tmp_path / "new")
+    assert untimed(again) == untimed(whole)
+
+
+@pytest.mark.parametrize("model, recipe, data", [("mnist_cnn", "adam", "digits"), ("alexnet_small", "short", "digits")])
+def test_a_run_killed_at_random_moments_goes_on_to_the_same_curve(model, recipe, data, tmp_path):
+    """A child process trains and is killed, at least 20 times in all; alexnet_small draws dropout as well."""
+    images = load(data, size=28 if model == "mnist_cnn" else 32, channels=1 if model == "mnist_cnn" else 3, limit=128)
+    epochs, rng, kills = 6, random.Random(0), 0
+    whole = experiment.run(model, images, recipe, epochs=epochs)
+    started = time.monotonic()
+    experiment.run(model, images, recipe, epochs=epochs)
+    usual = time.monotonic() - started
+    while True:
+        child = os.fork()
+        if not child:
+            experiment.run(model, images, recipe, epochs=epochs, out=tmp_path, resume=True)
+            os._exit(0)
+        if kills < 12:
+            time.sleep(rng.uniform(0.02, 0.7 * usual))
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            kills += 1
+        elif kills >= 12:
+            break
+        else:  # it was done before it could be killed: start again from nothing
+            for path in tmp_path.iterdir():
+                path.unlink()
+    assert status == 0 and kills == 12
+    record = Record.load(tmp_path / "record.json")
+    assert untimed(record) == untimed(whole) and record.test == whole.test
+
+
+def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(few, tmp_path):
+    experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path)
+    with pytest.raises(ValueError, match="another run: its seed is 0, not 1"):
+        experiment.run("mnist_cnn", few, "adam", epochs=2, seed=1, out=tmp_path, resume=True)
+    with pytest.raises(ValueError, match="another run: its model is mnist_cnn, not lenet5"):
+        experiment.run("lenet5", few, "adam", epochs=2, out=tmp_path, resume=True)
+    whole = (tmp_path / "checkpoint.pt").read_bytes()
+    middle = len(whole) // 2
+    for damaged in (whole[:middle], whole[:middle] + bytes(64) + whole[middle + 64:], b"", b"no checkpoint"):
+        (tmp_path / "checkpoint.pt").write_bytes(damaged)
+        with pytest.raises(ValueError, match="checkpoint.pt is damaged"):
+            experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path, resume=True)
+    torch.save({"model": print}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="checkpoint.pt is damaged"):  # code in a checkpoint is not run
+        experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path, resume=True)
 
 
 def test_a_lost_training_leaves_the_finished_epochs_on_disk(few, tmp_path):

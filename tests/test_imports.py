@@ -15,7 +15,7 @@ ALLOWED = {
     "bench": {"layers", "models"},
     "cli": {"bench", "doctor", "execute", "experiment", "models", "recipes", "record", "trace"},
     "data": {"shapes"},
-    "experiment": {"data", "models", "recipes", "record", "trace", "train"},
+    "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
     "layers": {"arithmetic"},
     "models.__init__": {"models.alexnet", "models.googlenet", "models.inception", "models.lenet", "models.resnet",
                         "models.vgg"},
