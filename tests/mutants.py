@@ -16,8 +16,8 @@ UNCHANGED = {"file": "layers.py", "was": "", "becomes": "",
              "tests": sorted({name for mutant in MUTANTS for name in mutant["tests"]})}
 
 
-def exit_status(mutant: dict) -> int:
-    """Of the mutant's tests, run on a copy of the package that holds its mistake."""
+def tested(mutant: dict) -> subprocess.CompletedProcess:
+    """The mutant's tests, run on a copy of the package that holds its mistake."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("cnncourse", "tests"):
             shutil.copytree(ROOT / name, Path(folder) / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -27,23 +27,23 @@ def exit_status(mutant: dict) -> int:
             target.write_text(target.read_text().replace(mutant["was"], mutant["becomes"]))
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-k", mutant.get("only", ""),
                    *(f"tests/{name}" for name in mutant["tests"])]
-        done = subprocess.run(command, cwd=folder, capture_output=True,
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True,
                               env=os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"})
-    return done.returncode
 
 
 def main() -> int:
     jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     caught = 0
     with ThreadPoolExecutor(jobs) as pool:
-        runs = zip([UNCHANGED, *MUTANTS], pool.map(exit_status, [UNCHANGED, *MUTANTS]), strict=True)
-        _, status = next(runs)
-        if status != PASSED:
-            print("the unchanged package fails the same tests, so that a failure would prove nothing: run make test")
+        runs = zip([UNCHANGED, *MUTANTS], pool.map(tested, [UNCHANGED, *MUTANTS]), strict=True)
+        _, done = next(runs)
+        if done.returncode != PASSED:
+            print(f"{done.stdout[-3000:]}\nthe unchanged package fails too, so that a failure would prove nothing")
+            pool.shutdown(cancel_futures=True)
             return 1
-        for mutant, status in runs:
-            caught += status == FAILED
-            verdict = "caught" if status == FAILED else "SURVIVED"
+        for mutant, done in runs:
+            caught += done.returncode == FAILED
+            verdict = "caught" if done.returncode == FAILED else "SURVIVED"
             print(f"{verdict:8}  {mutant['file']:20} {mutant['mistake']}", flush=True)
     print(f"{caught} of {len(MUTANTS)} caught")
     return int(caught < len(MUTANTS))
