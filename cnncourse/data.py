@@ -119,8 +119,12 @@ class Batches:
         if shuffle and batch_size % share[1]:
             raise ValueError(f"a batch of {batch_size} cannot be shared equally by {share[1]} processes: choose a "
                              f"batch size that {share[1]} divides")
-        self.crop, self.flip = pick(AUGMENTATIONS, augment, "augmentation")
+        if len(mean) != split.images.shape[1]:
+            raise ValueError(f"mean and std are of {len(mean)} channels but the images have {split.images.shape[1]}: "
+                             "take those of the same images, as `load` does")
+        crop, self.flip = pick(AUGMENTATIONS, augment, "augmentation")
         images = split.images
+        self.pad = max(1, int(crop * images.shape[2])) if crop else 0
         self.images = images.to(device) if isinstance(images, Tensor) else images
         self.labels = split.labels.to(device)
         self.mean, self.std = (255 * x.to(device)[:, None, None] for x in (mean, std))
@@ -135,18 +139,25 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
         self.epoch += 1
-        n, height = len(self.labels), self.images.shape[2]
+        n = len(self.labels)
         order = torch.randperm(n, generator=generator) if self.shuffle else torch.arange(n)
-        pad = max(1, int(self.crop * height)) if self.crop else 0
-        places = torch.randint(0, 2 * pad + 1, (n, 2), generator=generator)
-        mirrored = torch.rand(n, generator=generator) < (0.5 if self.flip else 0)
-        rank, number = self.share
-        parts = [part[rank::number] for part in torch.arange(n).split(self.batch_size)[: len(self)]]
-        parts = [part for part in parts if len(part)]  # the last batch of an evaluation may be too small to share
-        for part, images in zip(parts, self.read([order[part] for part in parts]), strict=True):
-            images = augmented(images.to(self.device), pad, places[part], mirrored[part])
+        mine = slice(self.share[0], None, self.share[1])
+        batches = [(batch, self.draw(len(batch), generator)) for batch in order.split(self.batch_size)[: len(self)]]
+        batches = [(batch[mine], places[mine], mirrored[mine]) for batch, (places, mirrored) in batches]
+        batches = [parts for parts in batches if len(parts[0])]  # the last of an evaluation may be too small to share
+        for (batch, places, mirrored), images in zip(batches, self.read([b[0] for b in batches]), strict=True):
+            images = augmented(images.to(self.device), self.pad, places, mirrored)
             images = images.to(torch.float32, memory_format=self.memory_format)
-            yield images.sub_(self.mean).div_(self.std), self.labels[order[part]]
+            yield images.sub_(self.mean).div_(self.std), self.labels[batch]
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Where each of n images is cropped, (dy, dx), and whether it is mirrored."""
+        places, mirrored = torch.zeros(n, 2, dtype=torch.long), torch.zeros(n, dtype=torch.bool)
+        if self.pad:
+            places = torch.randint(0, 2 * self.pad + 1, (2, n), generator=generator).T
+        if self.flip:
+            mirrored = torch.rand(n, generator=generator) < 0.5
+        return places, mirrored
 
     def read(self, indices: list[Tensor]) -> Iterable[Tensor]:
         """The uint8 images of each batch: looked up in memory, or decoded, by worker processes where there are any."""

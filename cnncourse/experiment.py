@@ -216,6 +216,12 @@ def check_fits(model: nn.Module, name: str, data: Data) -> None:
         shape = " x ".join(map(str, data.image_shape))
         raise ValueError(f"{name} cannot take images of {shape} (channels x height x width): load the data with "
                          f"channels={channels}, size={size}, for which it was built") from error
+    for split in ("train", "validation", "test"):
+        labels = getattr(data, split).labels
+        wrong = labels[(labels < 0) | (labels >= len(data.classes))]
+        if len(wrong):
+            raise ValueError(f"label {wrong[0]} of the {split} images of '{data.name}' is none of its "
+                             f"{len(data.classes)} classes: labels go from 0 to {len(data.classes) - 1}")
     if outputs != len(data.classes):
         raise ValueError(f"{name} has {outputs} outputs but '{data.name}' has {len(data.classes)} classes: "
                          f"build the network with num_classes={len(data.classes)}")

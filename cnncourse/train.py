@@ -150,6 +150,9 @@ def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.O
 def read_checkpoint(path: str | Path) -> dict:
     """What `save_checkpoint` wrote. Raises FileNotFoundError where there is none, ValueError for a damaged file."""
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load itself does not look at the checksums
+            if archive.testzip() is not None:
+                raise zipfile.BadZipFile
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         checkpoint["model"].keys()
         return checkpoint

@@ -3,10 +3,10 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from cnncourse import cli
 from cnncourse.record import Record
+from cnncourse.train import read_checkpoint
 
 
 def command(monkeypatch, *words):
@@ -20,7 +20,7 @@ def test_train_writes_record_and_checkpoint_and_prints_a_line_an_epoch(tmp_path)
     assert done.returncode == 0, done.stderr
     assert [line.split()[:2] for line in done.stdout.splitlines()[:2]] == [["epoch", "1"], ["epoch", "2"]]
     assert "test accuracy" in done.stdout.splitlines()[-1]
-    assert {p.name for p in tmp_path.iterdir()} == {"record.json", "checkpoint.pt"}
+    assert {p.name for p in tmp_path.iterdir()} == {"record.json", "checkpoint.pt", "best.pt"}
 
 
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
@@ -32,8 +32,8 @@ def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in errors
     rows = Record.load(tmp_path / "record.json").rows
-    assert f"stopped after {len(rows)} finished epochs" in errors and len(rows) >= 1
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["epoch"] == len(rows)
+    assert f"stopped by hand, after {len(rows)} of 1000 epochs" in errors and len(rows) >= 1
+    assert Record.from_json(read_checkpoint(tmp_path / "checkpoint.pt")["record"]).rows == rows
 
 
 def test_a_lost_training_is_one_sentence_and_keeps_the_record(tmp_path, monkeypatch, capsys):

@@ -130,6 +130,30 @@ def test_a_folder_of_photographs_is_decoded_when_indexed(tmp_path):
     assert ((images.mean((1, 2, 3)) > 0) == (labels == 1)).all()  # dogs are brighter
 
 
+def test_batches_are_the_same_for_any_number_of_workers(tmp_path):
+    photographs(tmp_path)
+    folder = data.load("folder", size=24, root=tmp_path)
+    alone, helped = (list(folder.batches("train", 4, "crop_flip", seed=1, workers=n)) for n in (0, 2))
+    assert len(alone) == 3
+    for (x, a), (y, b) in zip(alone, helped, strict=True):
+        assert torch.equal(x, y) and torch.equal(a, b)
+
+
+def test_processes_take_their_own_parts_of_the_same_batches():
+    digits = data.load("digits")
+    whole = list(digits.batches("train", 64, "crop", seed=1))
+    parts = [list(digits.batches("train", 64, "crop", seed=1, share=(rank, 2))) for rank in (0, 1)]
+    for (x, y), (first, a), (second, b) in zip(whole, *parts, strict=True):
+        assert torch.equal(x[0::2], first) and torch.equal(x[1::2], second)
+        assert torch.equal(y[0::2], a) and torch.equal(y[1::2], b)
+
+
+def test_statistics_of_another_number_of_channels_are_refused():
+    digits = data.load("digits")
+    with pytest.raises(ValueError, match="of 3 channels but the images have 1"):
+        data.Batches(digits.train, 8, torch.zeros(3), torch.ones(3))
+
+
 def test_a_folder_with_train_and_val_keeps_val_for_the_test(tmp_path):
     photographs(tmp_path / "train")
     photographs(tmp_path / "val", n=6)

@@ -13,7 +13,7 @@ PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
     "bench": {"layers", "models"},
-    "cli": {"bench", "doctor", "execute", "experiment", "models", "recipes", "record", "trace"},
+    "cli": {"bench", "doctor", "execute", "experiment", "models", "plots", "recipes", "record", "trace", "train"},
     "data": {"shapes"},
     "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
     "layers": {"arithmetic"},

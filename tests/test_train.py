@@ -97,7 +97,7 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     net = nn.Linear(4, 3)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, net, optimizer, 1)
+    save_checkpoint(path, net, optimizer, epoch=1)
 
     def full_disk(_, file):
         file.write_bytes(b"half")
@@ -105,16 +105,16 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", full_disk)
     with pytest.raises(OSError, match="no space"):
-        save_checkpoint(path, net, optimizer, 2)
+        save_checkpoint(path, net, optimizer, epoch=2)
     monkeypatch.undo()
     assert torch.load(path, weights_only=True)["epoch"] == 1
 
 
 def test_a_checkpoint_goes_back_into_its_network_and_into_no_other(tmp_path):
     path, net = tmp_path / "checkpoint.pt", MODELS["resnet20"]()
-    save_checkpoint(path, net, torch.optim.SGD(net.parameters(), lr=0.1), 7)
+    save_checkpoint(path, net, torch.optim.SGD(net.parameters(), lr=0.1), epoch=7)
     again, other = MODELS["resnet20"](), MODELS["resnet20"](num_classes=4)
-    assert load_checkpoint(path, again) == 7
+    assert load_checkpoint(path, again)["epoch"] == 7
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
     before = {k: v.clone() for k, v in other.state_dict().items()}
     with pytest.raises(ValueError, match=r"another network: head.2.weight is \(10, 64\) there and \(4, 64\) in this"):
