@@ -1,0 +1,65 @@
+"""The runs that the course ships: whole, with their provenance, and honest about what has changed since."""
+
+import copy
+import sys
+
+import pytest
+
+from cnncourse import cli, experiment
+from cnncourse.data import load
+from cnncourse.experiment import RECORDS, outdated
+from cnncourse.record import Record
+
+SHIPPED = sorted(RECORDS.glob("*.json"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_records_are_whole_and_current(path):
+    record = Record.load(path)
+    config = record.config
+    assert path.stem == f"{config['model']}-{config['data']}-{config['recipe_name']}-{config['seed']}"
+    assert [row["epoch"] for row in record.rows] == list(range(1, config["recipe"]["epochs"] + 1))
+    assert record.test["examples"] == 10_000 and all(row["seconds"] > 0 for row in record.rows)
+    assert record.versions["torch"] and record.machine["cores"]
+    assert outdated(record) == ""
+
+
+@pytest.fixture
+def record():
+    return experiment.run("mnist_cnn", load("digits", size=28, limit=64), "adam", epochs=1)
+
+
+def test_a_record_says_when_its_model_or_its_recipe_has_changed(record):
+    assert outdated(record) == ""
+    for key, value, words in (("code", "0" * 16, "the model's code has changed"),
+                              ("model", "mnist_cnn_2", "no such model any more"),
+                              ("recipe", record.config["recipe"] | {"lr": 7.0}, "the recipe's lr changed")):
+        old = copy.deepcopy(record)
+        old.config[key] = value
+        assert words in outdated(old)
+
+
+def test_the_hash_of_a_model_ignores_words_and_sees_numbers(monkeypatch):
+    from cnncourse.models import lenet
+
+    source = experiment.inspect.getsource
+    before = experiment.code_hash(lenet.LeNet5)
+    for was, becomes, same in (('"""Figure 2 in today\'s layers.', '"""Another sentence.', True),
+                               ("nn.Conv2d(6, 16, 5)", "nn.Conv2d(6, 16, 3)", False)):
+        monkeypatch.setattr(experiment.inspect, "getsource", lambda m, w=was, b=becomes: source(m).replace(w, b))
+        assert was in source(lenet) and (experiment.code_hash(lenet.LeNet5) == before) is same
+
+
+def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "RECORDS", tmp_path)
+    record.save(tmp_path / "mnist_cnn-digits-adam-0.json")
+    old = copy.deepcopy(record)
+    old.config |= {"seed": 1, "code": "0" * 16}
+    old.save(tmp_path / "mnist_cnn-digits-adam-1.json")
+    monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "--plot", str(tmp_path / "curves.png")])
+    assert cli.main() == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert first.endswith("current") and second.endswith("the model's code has changed")
+    assert first.split()[:3] == ["mnist_cnn", "digits", "adam"] and (tmp_path / "curves.png").stat().st_size > 10_000
+    monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "resnet20", "--plot", str(tmp_path / "none.png")])
+    assert cli.main() == 2 and "no record is of these models" in capsys.readouterr().err
