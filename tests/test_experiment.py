@@ -155,38 +155,6 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
     assert len(Record.load(tmp_path / "record.json").rows) == 1
 
 
-def rows_of(folder):
-    return Record.load(folder / "record.json").rows
-
-
-def train_in(folder, *words, processes=1):
-    several = ["torch.distributed.run", f"--nproc-per-node={processes}", "-m"] if processes > 1 else []
-    return subprocess.run([sys.executable, "-m", *several, "cnncourse", "train", *words, "--out", folder],
-                          capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-
-def test_two_processes_give_the_curve_of_one(tmp_path):
-    """LeNet-5 has neither batch norm nor dropout: the mean of two half gradients is the whole batch's."""
-    for folder, processes in (("one", 1), ("two", 2)):
-        done = train_in(tmp_path / folder, "lenet5", "--epochs", "2", processes=processes)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("test accuracy") == 1  # one process prints and writes
-    for one, two in zip(rows_of(tmp_path / "one"), rows_of(tmp_path / "two"), strict=True):
-        for quantity in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
-            assert two[quantity] == pytest.approx(one[quantity], abs=1e-4)
-    assert Record.load(tmp_path / "two" / "record.json").config["processes"] == 2
-
-
-def test_a_failing_process_ends_the_run_with_its_own_error(tmp_path):
-    done = train_in(tmp_path, "lenet5", "--recipe", "nonsense", processes=2)
-    assert done.returncode and "there is no recipe 'nonsense'" in done.stderr
-
-
-def test_a_batch_that_processes_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
-        load("digits").batches("train", 32, share=(0, 3))
-
-
 @pytest.mark.parametrize("call, words", [
     (lambda d: experiment.run("resnet2", d), "no model 'resnet2': did you mean resnet"),
     (lambda d: experiment.run("lenet5", d, "fast"), "no recipe 'fast'"),

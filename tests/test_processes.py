@@ -1,0 +1,68 @@
+"""Several processes under torchrun: the same curve as one, one writer, and an error that ends all of them."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from two_processes import batches, network, optimizer_of
+
+from cnncourse.data import load
+from cnncourse.record import Record
+from cnncourse.train import cross_entropy, with_heads
+
+
+def started(*words, processes=2):
+    several = ["torch.distributed.run", f"--nproc-per-node={processes}"] if processes > 1 else []
+    return subprocess.run([sys.executable, *(["-m", *several] if several else []), *map(str, words)],
+                          capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def test_two_processes_give_the_curve_of_one(tmp_path):
+    """LeNet-5 has neither batch norm nor dropout: the mean of two half gradients is the whole batch's."""
+    for folder, processes in (("one", 1), ("two", 2)):
+        done = started("-m", "cnncourse", "train", "lenet5", "--epochs", 2, "--out", tmp_path / folder,
+                       processes=processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("test accuracy") == 1  # one process prints and writes
+    one, two = (Record.load(tmp_path / folder / "record.json") for folder in ("one", "two"))
+    for a, b in zip(one.rows, two.rows, strict=True):
+        for quantity in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+            assert b[quantity] == pytest.approx(a[quantity], abs=1e-4)
+    assert two.config["processes"] == 2 and two.test["examples"] == 360
+
+
+@pytest.mark.parametrize("kind", ["batch norm", "heads"])
+def test_two_processes_equal_one_that_takes_their_parts_apart(kind, tmp_path):
+    """Batch norm takes its statistics over each process's own images, and evaluation those of the first."""
+    done = started(Path(__file__).parent / "two_processes.py", kind, tmp_path / "state.pt")
+    assert done.returncode == 0, done.stderr
+    found = torch.load(tmp_path / "state.pt", weights_only=True)
+    loss = with_heads if kind == "heads" else cross_entropy
+    first = network(kind).train()
+    nets = [first, copy.deepcopy(first)]
+    optimizers = [optimizer_of(net) for net in nets]
+    for images, labels in batches(kind):
+        for rank, net in enumerate(nets):
+            net.zero_grad()
+            loss(net, images[rank::2], labels[rank::2])[0].backward()
+        for a, b in zip(*(net.parameters() for net in nets), strict=True):
+            a.grad = b.grad = (a.grad + b.grad) / 2
+        for optimizer in optimizers:
+            optimizer.step()
+    assert list(found) == list(first.state_dict())
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_failing_process_ends_the_run_with_its_own_error(tmp_path):
+    done = started("-m", "cnncourse", "train", "lenet5", "--recipe", "nonsense", "--out", tmp_path)
+    assert done.returncode and "there is no recipe 'nonsense'" in done.stderr
+
+
+def test_a_batch_that_processes_cannot_share_is_refused():
+    with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
+        load("digits").batches("train", 32, share=(0, 3))
