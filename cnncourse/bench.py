@@ -1,17 +1,28 @@
 """Measurements printed as ratios. Two programs take turns in one run, so that a busy or a slow machine slows both."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
 
+from .data import Batches, Split
 from .layers import LocalResponseNorm, local_response_norm
 from .models import MODELS
+from .train import Speed, run_epoch
+
+FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}  # glibc (Linux) keeps what a program frees
 
 
 @dataclass(frozen=True)
@@ -26,33 +37,68 @@ class Ratio:
 
 def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds: int) -> Ratio:
     """One uncounted round, then `rounds` in which both run once, in alternating order."""
-    wall, cpu = [], []
+    pairs = []
     for i in range(rounds + 1):
         times = {}
         for run in (run_ours, run_other) if i % 2 else (run_other, run_ours):
-            start = time.perf_counter(), time.process_time()
+            wall, cpu = time.perf_counter(), sum(os.times()[:4])  # with the worker processes that have ended
             run()
-            times[run] = time.perf_counter() - start[0], time.process_time() - start[1]
-        wall.append(times[run_other][0] / times[run_ours][0])
-        cpu.append(times[run_other][1] / times[run_ours][1])
-    return Ratio(ours, other, *(f"{median(r[1:]):.2f} [{min(r[1:]):.2f} - {max(r[1:]):.2f}]" for r in (wall, cpu)))
+            times[run] = time.perf_counter() - wall, max(sum(os.times()[:4]) - cpu, 0.01)
+        pairs.append([a / b for a, b in zip(times[run_other], times[run_ours], strict=True)])
+    return Ratio(ours, other, *(f"{median(r):.2f} [{min(r):.2f} - {max(r):.2f}]"
+                                for r in zip(*pairs[1:], strict=True)))
 
 
-def training_step(net: nn.Module, batch: int, memory_format=torch.contiguous_format) -> Callable:
-    """One step of plain SGD on a fixed random batch of images of the network's size."""
-    net = net.train().to(memory_format=memory_format)
+def training_step(net: nn.Module, batch: int, speed: Speed = PLAIN, device: str = "cpu") -> Callable:
+    """One step of SGD on a fixed random batch of images of the network's size."""
+    net = net.train().to(device, memory_format=speed.memory_format)
     shape = getattr(net, "input_shape", (3, 224, 224))
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, *shape, generator=generator).to(memory_format=memory_format)
-    labels = torch.randint(10, (batch,), generator=generator)
-    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+    images = torch.randn(batch, *shape, generator=generator).to(device, memory_format=speed.memory_format)
+    labels = torch.randint(10, (batch,), generator=generator).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, fused=speed.fused)
+    model = torch.compile(net) if speed.compile else net
 
     def step():
         optimizer.zero_grad()
-        F.cross_entropy(net(images), labels).backward()
+        with torch.autocast(device, torch.bfloat16, enabled=speed.autocast):
+            loss = F.cross_entropy(model(images), labels)
+        loss.backward()
         optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return step
+
+
+def models(rounds: int, device: str) -> Iterator[Ratio]:
+    """The course's networks against torchvision's classes, and its local response normalisation against PyTorch's."""
+    plain, fast = nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0), LocalResponseNorm()
+    for n, c, size, memory_format in ((32, 96, 55, torch.contiguous_format), (32, 192, 56, torch.contiguous_format),
+                                      (32, 192, 56, torch.channels_last)):
+        x = (20 * torch.randn(n, c, size, size)).to(device, memory_format=memory_format).requires_grad_()
+        gradient = torch.randn_like(x)
+
+        def run(norm, x=x, gradient=gradient):
+            return torch.autograd.grad(norm(x), x, gradient)
+
+        where = f"{n}x{c}x{size}x{size}" + ", channels last" * (memory_format is torch.channels_last)
+        yield ratio(f"LRN {where}", "nn.LocalResponseNorm", partial(run, fast), partial(run, plain), rounds)
+        yield ratio(f"LRN {where}", "the formula", partial(run, fast), partial(run, local_response_norm), rounds)
+
+    for name, batch, speed in (("alexnet", 32, PLAIN), ("googlenet", 16, PLAIN),
+                               ("googlenet", 16, Speed(channels_last=True, fused=False))):
+        ours = training_step(MODELS[name](num_classes=10), batch, speed, device)
+        other = training_step(with_pytorchs_norm(MODELS[name](num_classes=10)), batch, device=device)
+        yield ratio(f"{name} step" + ", channels last" * speed.channels_last, "with nn.LocalResponseNorm", ours, other,
+                    rounds)
+
+    for name, theirs, batch in (("alexnet_owt", "alexnet", 32), ("vgg11", "vgg11", 4), ("resnet18", "resnet18", 16),
+                                ("googlenet_bn", "googlenet", 16), ("resnet50", "resnet50", 8)):
+        options = {"aux_logits": False, "init_weights": False} if theirs == "googlenet" else {}
+        other = torchvision.models.get_model(theirs, num_classes=10, **options)
+        yield ratio(f"{name} step", "torchvision's", training_step(MODELS[name](num_classes=10), batch, device=device),
+                    training_step(other, batch, device=device), rounds)
 
 
 def with_pytorchs_norm(net: nn.Module) -> nn.Module:
@@ -64,32 +110,87 @@ def with_pytorchs_norm(net: nn.Module) -> nn.Module:
     return net
 
 
-def models(rounds: int = 5) -> Iterator[Ratio]:
-    """The course's networks against torchvision's classes, and its local response normalisation against PyTorch's."""
-    plain, fast = nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0), LocalResponseNorm()
-    for n, c, size, memory_format in ((32, 96, 55, torch.contiguous_format), (32, 192, 56, torch.contiguous_format),
-                                      (32, 192, 56, torch.channels_last)):
-        x = (20 * torch.randn(n, c, size, size)).to(memory_format=memory_format).requires_grad_()
-        gradient = torch.randn_like(x)
+def loop(rounds: int, device: str) -> Iterator[Ratio]:
+    """The course's training loop against one batch reused (the ceiling), and against the loop of most tutorials."""
+    for name, steps in (("lenet5", 60), ("resnet20", 6), ("vgg11_small", 6), ("resnet18_small", 2)):
+        net = MODELS[name]().to(device, memory_format=FAST.memory_format)
+        channels, size, _ = net.input_shape
+        split = Split(torch.randint(0, 256, (128 * steps, channels, size, size), dtype=torch.uint8),
+                      torch.randint(10, (128 * steps,)))
+        mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
+        batches = Batches(split, 128, mean, std, "crop_flip", shuffle=True, device=device,
+                          memory_format=FAST.memory_format)
+        one = next(iter(batches))
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, fused=FAST.fused)
+        tutorial = usual_loop(MODELS[name]().to(device), split, size, device)
+        epoch, ceiling = partial(run_epoch, net, batches, optimizer), partial(run_epoch, net, [one] * steps, optimizer)
+        yield ratio(f"{name} epoch", "one batch reused", epoch, ceiling, rounds)
+        yield ratio(f"{name} epoch", "the usual loop", epoch, tutorial, rounds)
 
-        def run(norm, x=x, gradient=gradient):
-            torch.autograd.grad(norm(x), x, gradient)
 
-        where = f"{n}x{c}x{size}x{size}" + ", channels last" * (memory_format is torch.channels_last)
-        yield ratio(f"LRN {where}", "nn.LocalResponseNorm", lambda: run(fast), lambda: run(plain), rounds)
-        yield ratio(f"LRN {where}", "the formula", lambda: run(fast), lambda: run(local_response_norm), rounds)
+class Pictures(Dataset):
+    """Images one by one through PIL, as torchvision's data sets give them."""
 
-    for name, batch, memory_format in (("alexnet", 32, torch.contiguous_format),
-                                       ("googlenet", 16, torch.contiguous_format),
-                                       ("googlenet", 16, torch.channels_last)):
-        ours = training_step(MODELS[name](num_classes=10), batch, memory_format)
-        other = training_step(with_pytorchs_norm(MODELS[name](num_classes=10)), batch)
-        yield ratio(f"{name} step" + ", channels last" * (memory_format is torch.channels_last),
-                    "with nn.LocalResponseNorm", ours, other, rounds)
+    def __init__(self, split: Split, transform: Callable):
+        self.images, self.labels = split.images.permute(0, 2, 3, 1).squeeze(3).numpy(), split.labels.tolist()
+        self.transform, self.as_picture = transform, transforms.ToPILImage()
 
-    for name, theirs, batch in (("alexnet_owt", "alexnet", 32), ("vgg11", "vgg11", 4), ("resnet18", "resnet18", 16),
-                                ("googlenet_bn", "googlenet", 16), ("resnet50", "resnet50", 8)):
-        options = {"aux_logits": False, "init_weights": False} if theirs == "googlenet" else {}
-        other = torchvision.models.get_model(theirs, num_classes=10, **options)
-        yield ratio(f"{name} step", "torchvision's", training_step(MODELS[name](num_classes=10), batch),
-                    training_step(other, batch), rounds)
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int):
+        return self.transform(self.as_picture(self.images[i])), self.labels[i]
+
+
+def usual_loop(net: nn.Module, split: Split, size: int, device: str) -> Callable:
+    """An epoch as most tutorials write it: two workers, transforms of each picture, numbers fetched at each step."""
+    transform = transforms.Compose([transforms.RandomCrop(size, padding=size // 8), transforms.RandomHorizontalFlip(),
+                                    transforms.ToTensor(), transforms.Normalize((0.5,), (0.25,))])
+    loader = DataLoader(Pictures(split, transform), batch_size=128, shuffle=True, num_workers=2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
+
+    def epoch():
+        net.train()
+        total = correct = 0
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            logits = net(images)
+            loss = F.cross_entropy(logits, labels)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+            correct += (logits.argmax(1) == labels).sum().item()
+
+    return epoch
+
+
+def steps(rounds: int, device: str) -> Iterator[Ratio]:
+    """Each switch of `train.Speed`, and the defaults together, against a plain step of PyTorch."""
+    for name in ("resnet20", "lenet5"):
+        for label, speed in (("the defaults", FAST), ("channels_last", replace(PLAIN, channels_last=True)),
+                             ("fused", replace(PLAIN, fused=True)), ("autocast", replace(PLAIN, autocast=True)),
+                             ("the defaults and compile", replace(FAST, compile=True))):
+            yield ratio(f"{name} step, {label}", "plain", training_step(MODELS[name](), 128, speed, device),
+                        training_step(MODELS[name](), 128, PLAIN, device), rounds)
+    code = ("from cnncourse.bench import *\nstep = training_step(MODELS['resnet20'](), 128, FAST)\n"
+            "for _ in range(8): step()")
+    yield ratio("resnet20, 8 steps and start, memory kept", "memory given back",
+                partial(process, code, KEEP_MEMORY), partial(process, code), rounds)
+
+
+def process(code: str, environment: dict | None = None) -> None:
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | (environment or {}), capture_output=True)
+
+
+def start(rounds: int, device: str) -> Iterator[Ratio]:
+    """What it costs to begin, against `import torch`."""
+    for label, code in (("cnncourse --help", "import sys; sys.argv[1:] = ['--help']; from cnncourse.cli import main\n"
+                         "try: main()\nexcept SystemExit: pass"),
+                        ("import of the models", "import cnncourse.models"),
+                        ("import of an experiment", "import cnncourse.experiment"),
+                        ("import of torchvision", "import torchvision")):
+        yield ratio(label, "import of torch", partial(process, code), partial(process, "import torch"), rounds)
+
+
+SUITES = {"models": models, "loop": loop, "steps": steps, "start": start}

@@ -103,16 +103,26 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def bench(args: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
     import torch
     from tqdm import tqdm
 
-    from . import bench
+    from .bench import SUITES
+    from .record import machine, versions
     from .trace import Table
 
     torch.set_num_threads(args.threads or torch.get_num_threads())
-    rows = Table(tqdm(bench.models(args.rounds), desc="measured", unit=" rows"))
+    suites = [pick(SUITES, name, "suite of measurements") for name in args.what or SUITES]
+    rows = (row for suite in suites for row in suite(args.rounds, args.device))
+    rows = Table(tqdm(rows, desc="measured", unit=" rows"))
     print(f"times faster: median [lowest - highest] of {args.rounds} rounds, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}\n{rows}")
+    if args.json:
+        measured = {"machine": machine() | {"threads": torch.get_num_threads(), "device": args.device},
+                    "versions": versions(), "rounds": args.rounds, "rows": [asdict(row) for row in rows]}
+        args.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
     return 0
 
 
@@ -142,9 +152,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("second", metavar="MODEL", help="another, such as vgg16")
 
     sub = command(bench, "Measure the course's programs against the usual ones, as ratios.")
-    sub.add_argument("what", choices=["models"], help="the networks against torchvision's, LRN against PyTorch's")
+    sub.add_argument("what", nargs="*", metavar="SUITE", help="models, loop, steps or start; by default all of them")
     sub.add_argument("--rounds", type=positive, default=5, metavar="N", help="how often each pair is measured")
     sub.add_argument("--threads", type=positive, metavar="N", help="threads that PyTorch uses; by default its choice")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the rows and the machine here as well")
 
     sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
     sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20")

@@ -12,7 +12,7 @@ import cnncourse
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
-    "bench": {"layers", "models"},
+    "bench": {"data", "layers", "models", "train"},
     "cli": {"bench", "doctor", "execute", "experiment", "models", "plots", "recipes", "record", "trace", "train"},
     "data": {"shapes"},
     "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
