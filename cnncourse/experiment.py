@@ -175,8 +175,14 @@ def memory(device: str) -> dict[str, int]:
 
 
 def code_hash(network: type) -> str:
-    """Of the code that makes the network what it is: its file and layers.py, without comments and docstrings."""
-    files = [inspect.getsource(sys.modules[network.__module__]), inspect.getsource(layers)]
+    """Of the code that makes the network what it is: its file and layers.py, without comments and docstrings.
+
+    Empty for a network that has no file, such as one written in a notebook.
+    """
+    try:
+        files = [inspect.getsource(sys.modules[network.__module__]), inspect.getsource(layers)]
+    except (OSError, TypeError):
+        return ""
     trees = [ast.parse(text) for text in files]
     for node in (node for tree in trees for node in ast.walk(tree)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:

@@ -75,8 +75,10 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
             with torch.autocast(images.device.type, torch.bfloat16, enabled=autocast):
                 batch_loss, logits = loss(model, images, labels)
             losses.append(batch_loss.detach())
-            if images.device.type == "cpu" or step % CHECK == 0:
-                require_finite(losses)
+            if images.device.type == "cpu":
+                require_finite(losses, 1)
+            elif step % CHECK == 0:
+                require_finite(losses, CHECK)
             if training:
                 optimizer.zero_grad()
                 batch_loss.backward()
@@ -85,7 +87,7 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
                     scheduler.step()
             sizes.append(len(labels))
             correct = correct.to(labels.device) + (logits.detach().argmax(dim=1) == labels).sum()
-    require_finite(losses)
+    require_finite(losses, CHECK)
     total = sum(n * value for n, value in zip(sizes, torch.stack(losses).tolist(), strict=True))
     sums = torch.tensor([total, float(correct), sum(sizes)], dtype=torch.float64, device=correct.device)
     if distributed.is_initialized():
@@ -95,10 +97,9 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
             "seconds": time.perf_counter() - start}
 
 
-def require_finite(losses: list[Tensor]) -> None:
-    """Raises Diverged for the first of the latest losses that is not a finite number."""
-    latest = losses[-CHECK:]
-    if not torch.stack(latest).isfinite().all():
+def require_finite(losses: list[Tensor], latest: int) -> None:
+    """Raises Diverged, naming the step, where one of the latest losses is not a finite number."""
+    if not torch.stack(losses[-latest:]).isfinite().all():
         step, value = next((i, v.item()) for i, v in enumerate(losses, 1) if not v.isfinite())
         raise Diverged(f"the loss became {value} at step {step} of the epoch: lower the learning rate, or "
                        "look for a division by zero or a logarithm of zero in the loss")

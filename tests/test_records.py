@@ -4,6 +4,7 @@ import copy
 import sys
 
 import pytest
+import torch
 
 from cnncourse import cli, experiment
 from cnncourse.data import load
@@ -48,6 +49,12 @@ def test_the_hash_of_a_model_ignores_words_and_sees_numbers(monkeypatch):
                                ("nn.Conv2d(6, 16, 5)", "nn.Conv2d(6, 16, 3)", False)):
         monkeypatch.setattr(experiment.inspect, "getsource", lambda m, w=was, b=becomes: source(m).replace(w, b))
         assert was in source(lenet) and (experiment.code_hash(lenet.LeNet5) == before) is same
+
+
+def test_a_network_without_a_file_can_be_trained(record):
+    network = type("Written", (torch.nn.Sequential,), {"__module__": "builtins", "input_shape": (1, 28, 28)})
+    net = network(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    assert experiment.run(net, load("digits", size=28, limit=64), "adam", epochs=1).config["code"] == ""
 
 
 def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
