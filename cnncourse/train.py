@@ -89,8 +89,9 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
             correct = correct.to(labels.device) + (logits.detach().argmax(dim=1) == labels).sum()
     require_finite(losses, CHECK)
     total = sum(n * value for n, value in zip(sizes, torch.stack(losses).tolist(), strict=True))
-    sums = torch.tensor([total, float(correct), sum(sizes)], dtype=torch.float64, device=correct.device)
+    sums = torch.tensor([total, float(correct), sum(sizes)], dtype=torch.float64)  # Apple's GPUs have no float64
     if distributed.is_initialized():
+        sums = sums.to(correct.device)
         distributed.all_reduce(sums)
     total, correct, examples = sums.tolist()
     return {"loss": total / examples, "accuracy": correct / examples, "examples": int(examples),
