@@ -13,10 +13,10 @@ def train(args: argparse.Namespace) -> int:
     from .experiment import RECORDS, run
     from .train import Speed
 
-    speed = Speed(autocast=args.autocast, compile=args.compile)
+    speed, options = Speed(autocast=args.autocast, compile=args.compile), dict(args.option)
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.device, args.root,
-                     verbose=True, resume=args.resume, speed=speed, workers=args.workers)
+                     verbose=True, resume=args.resume, options=options, speed=speed, workers=args.workers)
     except ArithmeticError as error:
         print(f"cnncourse train: {error}; the record so far and the last good checkpoint are in {args.out}",
               file=sys.stderr)
@@ -29,9 +29,9 @@ def train(args: argparse.Namespace) -> int:
     print(f"test accuracy {record.test['accuracy']:.2%} on {record.test['examples']} images; "
           f"record.json and checkpoint.pt are in {args.out}")
     if args.record:
-        name = f"{args.model}-{args.data}-{record.config['recipe_name']}-{args.seed}.json"
-        record.save(RECORDS / name)
-        print(f"recorded as {RECORDS / name}")
+        path = RECORDS / f"{record.name}.json"
+        record.save(path)
+        print(f"recorded as {path}")
     return 0
 
 
@@ -41,9 +41,8 @@ def records(args: argparse.Namespace) -> int:
 
     found = [Record.load(path) for path in sorted(RECORDS.glob("*.json"))]
     for record in found:
-        of = record.config
-        print(f"{of['model']:16} {of['data']:14} {of['recipe_name'] or 'own':14} {len(record.rows):4} epochs  "
-              f"seed {of['seed']}  test {record.test['accuracy']:.2%}  {outdated(record) or 'current'}")
+        print(f"{record.name:52} {len(record.rows):4} epochs  test {record.test['accuracy']:.2%}  "
+              f"{outdated(record) or 'current'}")
     if args.plot:
         from .plots import curves
 
@@ -160,6 +159,8 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
     sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20")
+    sub.add_argument("--option", type=option, action="append", default=[], metavar="NAME=VALUE",
+                     help="of the network, such as he_init=false; may be repeated")
     sub.add_argument("--data", default="digits", help="digits, shapes, mnist, fashion_mnist, cifar10, "
                      "cifar100 or folder")
     sub.add_argument("--recipe", help="a name in recipes.py; by default one that suits the network")
@@ -171,7 +172,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     sub.add_argument("--record", action="store_true", help="add the record to those that the course ships")
     sub.add_argument("--workers", type=int, default=0, metavar="N", help="processes that decode photographs")
-    sub.add_argument("--autocast", action="store_true", help="convolutions in bfloat16, for GPUs that have it")
+    sub.add_argument("--autocast", action="store_true", help="convolutions in bfloat16, for GPUs and processors "
+                     "that compute in it")
     sub.add_argument("--compile", action="store_true", help="torch.compile: a slow start, then faster steps")
 
     sub = command(records, "List the recorded runs, and say which no longer match their recipe and code.")
@@ -185,6 +187,18 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number of at least 1 is expected, not '{text}'")
     return int(text)
+
+
+def option(text: str) -> tuple[str, object]:
+    """"he_init=false" → ("he_init", False)"""
+    import json
+
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        raise argparse.ArgumentTypeError(
+            f"NAME=VALUE with a number, true or false is expected, not '{text}'") from None
 
 
 def main() -> int:

@@ -49,10 +49,14 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     Raises ValueError for unknown names, images that do not fit the network and a checkpoint of another run,
     train.Diverged for a lost training.
     """
+    options = options or {}
     if isinstance(model, str):
-        name, factory = model, partial(pick(MODELS, model, "model"), **options or {})
-        with torch.device("meta"):  # shapes without numbers: a quick look at what the network takes
-            sketch = factory()
+        name, factory = model, partial(pick(MODELS, model, "model"), **options)
+        try:
+            with torch.device("meta"):  # shapes without numbers: a quick look at what the network takes
+                sketch = factory()
+        except TypeError as error:
+            raise ValueError(f"{name} cannot be built with the options {options}: {error}") from error
     else:
         name, sketch = type(model).__name__, model
     if isinstance(data, str):
@@ -79,7 +83,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
         loss = partial(loss, label_smoothing=recipe.label_smoothing)
 
         record = Record({
-            "model": name, "options": options or {}, "label": label or name, "data": data.name,
+            "model": name, "options": options, "data": data.name,
+            "label": label or ", ".join([name, *(f"{key}={value}" for key, value in options.items())]),
             "train_images": len(data.train), "image_shape": list(data.image_shape),
             "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
             "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}, "code": code_hash(type(model)),

@@ -43,6 +43,14 @@ class Record:
     versions: dict = field(default_factory=versions)
     machine: dict = field(default_factory=machine)
 
+    @property
+    def name(self) -> str:
+        """For example "vgg16_small-he_init=false-cifar10-laptop-10epochs-0", whose last number is the seed."""
+        of = self.config
+        options = [f"{key}={json.dumps(value)}" for key, value in of["options"].items()]
+        return "-".join([of["model"], *options, of["data"], of["recipe_name"] or "own",
+                         f"{of['recipe']['epochs']}epochs", str(of["seed"])])
+
     def append(self, row: dict) -> None:
         self.rows.append(row)
 

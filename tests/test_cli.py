@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from cnncourse import cli
+from cnncourse.models.vgg import vgg11_small
 from cnncourse.record import Record
 from cnncourse.train import read_checkpoint
 
@@ -51,6 +52,21 @@ def test_the_wrong_kind_of_folder_is_one_sentence(tmp_path, monkeypatch, capsys)
     words = ["train", "resnet20", "--data", "folder", "--root", tmp_path, "--out", tmp_path / "out"]
     assert command(monkeypatch, *words) == 2
     assert "1 class directories (cat)" in capsys.readouterr().err
+
+
+def test_options_of_a_network_reach_it_and_its_record(tmp_path, monkeypatch, capsys):
+    words = ["train", "vgg11_small", "--data", "shapes", "--recipe", "laptop_adam", "--epochs", "1", "--out", tmp_path,
+             "--option"]
+    assert command(monkeypatch, *words, "width=4", "--option", "he_init=false") == 0
+    record = Record.load(tmp_path / "record.json")
+    assert record.name == "vgg11_small-width=4-he_init=false-shapes-laptop_adam-1epochs-0"
+    assert record.config["label"] == "vgg11_small, width=4, he_init=False"
+    assert record.config["parameters"] == sum(p.numel() for p in vgg11_small(width=4).parameters())
+    assert command(monkeypatch, *words, "wdth=4") == 2
+    assert "unexpected keyword argument 'wdth'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command(monkeypatch, *words, "width")
+    assert "NAME=VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words, message", [

@@ -261,6 +261,14 @@ def test_vgg_starts_as_torchvisions(name):
     assert all(layer.bias.abs().max() == 0 for layer in all_of(net, nn.Conv2d | nn.Linear))
 
 
+@pytest.mark.parametrize("name", ["vgg11", "vgg16_small", "vgg16_small_bn"])
+def test_vgg_keeps_pytorchs_own_start_where_asked(name):
+    for layer in all_of(MODELS[name](num_classes=10, he_init=False), nn.Conv2d | nn.Linear):
+        bound = 1 / math.sqrt(layer.weight[0].numel())  # uniform: its deviation is the bound / sqrt(3)
+        assert std_of(layer) == pytest.approx(bound / math.sqrt(3), rel=0.05)
+        assert 0 < layer.bias.abs().max() <= bound
+
+
 @pytest.mark.parametrize("name", ["alexnet_small", "vgg11_small"])
 def test_small_networks_start_with_he_in_every_linear_layer(name):
     for layer in all_of(MODELS[name](), nn.Linear):

@@ -18,7 +18,7 @@ SHIPPED = sorted(RECORDS.glob("*.json"))
 def test_shipped_records_are_whole_and_current(path):
     record = Record.load(path)
     config = record.config
-    assert path.stem == f"{config['model']}-{config['data']}-{config['recipe_name']}-{config['seed']}"
+    assert path.stem == record.name
     assert [row["epoch"] for row in record.rows] == list(range(1, config["recipe"]["epochs"] + 1))
     assert record.test["examples"] == 10_000 and all(row["seconds"] > 0 for row in record.rows)
     assert record.versions["torch"] and record.machine["cores"]
@@ -59,14 +59,14 @@ def test_a_network_without_a_file_can_be_trained(record):
 
 def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(experiment, "RECORDS", tmp_path)
-    record.save(tmp_path / "mnist_cnn-digits-adam-0.json")
+    record.save(tmp_path / f"{record.name}.json")
     old = copy.deepcopy(record)
     old.config |= {"seed": 1, "code": "0" * 16}
-    old.save(tmp_path / "mnist_cnn-digits-adam-1.json")
+    old.save(tmp_path / f"{old.name}.json")
     monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "--plot", str(tmp_path / "curves.png")])
     assert cli.main() == 0
     first, second, _ = capsys.readouterr().out.splitlines()
     assert first.endswith("current") and second.endswith("the model's code has changed")
-    assert first.split()[:3] == ["mnist_cnn", "digits", "adam"] and (tmp_path / "curves.png").stat().st_size > 10_000
+    assert first.split()[0] == "mnist_cnn-digits-adam-1epochs-0" and (tmp_path / "curves.png").stat().st_size > 10_000
     monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "resnet20", "--plot", str(tmp_path / "none.png")])
     assert cli.main() == 2 and "no record is of these models" in capsys.readouterr().err

@@ -58,10 +58,12 @@ def head(n_in, hidden, num_classes):
 
 
 class VGG(nn.Sequential):
-    """One column of Table 1. `width` is the number of channels in block 1 (the paper's 64) and scales every layer."""
+    """One column of Table 1. `width` is the number of channels in block 1 (the paper's 64) and scales every layer.
+    he_init: start from He's initialisation; False keeps PyTorch's own, from which deep nets without norm do not learn.
+    """
 
     def __init__(self, config: str, num_classes: int = 1000, batch_norm: bool = False, size: int = 224,
-                 hidden: int = 4096, width: int = 64):
+                 hidden: int = 4096, width: int = 64, he_init: bool = True):
         side = size // 32  # of the last map, after five poolings
         if side < 1:
             raise ValueError(f"five poolings halve the map five times: VGG needs size=32 or more, not {size}")
@@ -75,7 +77,8 @@ class VGG(nn.Sequential):
             block5=block(w4, b5, width, batch_norm),                               # 512 x 7 x 7
             head=head(w4 * side**2, hidden * width // 64, num_classes)))           # num_classes
         takes(self, (3, size, size), smallest=32 * side, largest=32 * side + 31)
-        initialise(self)
+        if he_init:
+            initialise(self)
 
 
 def initialise(net: VGG) -> None:
@@ -93,9 +96,9 @@ def initialise(net: VGG) -> None:
 SMALL = {"size": 32, "hidden": 512, "num_classes": 10}
 
 
-def small(config: str, **kw) -> VGG:
-    net = VGG(config, **SMALL | kw)
-    for layer in net.head:
+def small(config: str, he_init: bool = True, **kw) -> VGG:
+    net = VGG(config, **SMALL | kw, he_init=he_init)
+    for layer in net.head if he_init else ():
         if isinstance(layer, nn.Linear):  # N(0, 0.01) suits 4096 units; after 512 or fewer the signal would vanish
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return net
