@@ -36,20 +36,18 @@ def train(args: argparse.Namespace) -> int:
 
 
 def records(args: argparse.Namespace) -> int:
-    from .experiment import RECORDS, outdated
-    from .record import Record
+    from .experiment import outdated, recorded
 
-    found = [Record.load(path) for path in sorted(RECORDS.glob("*.json"))]
-    for record in found:
+    for record in recorded():
         print(f"{record.name:52} {len(record.rows):4} epochs  test {record.test['accuracy']:.2%}  "
               f"{outdated(record) or 'current'}")
     if args.plot:
         from .plots import curves
 
-        wanted = [record for record in found if args.data in (None, record.config["data"])
-                  and (not args.models or record.config["model"] in args.models)]
+        wanted = recorded(*args.models, data=args.data, epochs=args.epochs)
         if not wanted:
-            raise ValueError("no record is of these models and this data: leave them out, or look at the list")
+            raise ValueError("no record is of these models, this data and this length: leave them out, or look at "
+                             "the list")
         curves(wanted).savefig(args.plot, dpi=150)
         print(f"curves of {len(wanted)} runs are in {args.plot}")
     return 0
@@ -179,6 +177,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(records, "List the recorded runs, and say which no longer match their recipe and code.")
     sub.add_argument("models", nargs="*", metavar="MODEL", help="for --plot: only these")
     sub.add_argument("--data", help="for --plot: only runs on this data set")
+    sub.add_argument("--epochs", type=positive, help="for --plot: only runs of this length")
     sub.add_argument("--plot", type=Path, metavar="FILE", help="draw their curves into this file (.png, .svg, .pdf)")
     return main
 

@@ -195,6 +195,16 @@ def code_hash(network: type) -> str:
     return hashlib.sha256("".join(map(ast.dump, trees)).encode()).hexdigest()[:16]
 
 
+def recorded(*models: str, data: str | None = None, recipe: str | None = None,
+             epochs: int | None = None) -> list[Record]:
+    """The runs that the course ships, by name: all, or those of these models, this data, this recipe, this length."""
+    found = [Record.load(path) for path in sorted(RECORDS.glob("*.json"))]
+    wanted = {"data": data, "recipe_name": recipe}
+    return [record for record in found if (not models or record.config["model"] in models)
+            and all(value in (None, record.config[key]) for key, value in wanted.items())
+            and epochs in (None, len(record.rows))]
+
+
 def outdated(record: Record) -> str:
     """Why a record no longer shows what its recipe and its network would give today; empty where it does."""
     config = record.config

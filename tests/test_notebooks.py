@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from prose import unproven
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -88,6 +89,23 @@ def test_every_figure_has_alt_text_and_a_caption(path):
             mystnb = cell.metadata.get("mystnb", {})
             assert len(mystnb.get("image", {}).get("alt", "")) > 20, f"code cell {i}: alt text"
             assert mystnb.get("figure", {}).get("caption"), f"code cell {i}: caption"
+
+
+@each
+def test_every_number_in_the_text_is_computed_in_the_notebook(path):
+    assert unproven(path) == []
+
+
+@each
+def test_every_question_answers_each_choice_and_has_one_right_one(path):
+    questions = [c.source for c in nbformat.read(path, as_version=4).cells if "question" in c.metadata.get("tags", [])]
+    assert len(questions) >= 3
+    for text in questions:
+        answers = re.findall(r"<details><summary>(.+?)</summary>\n\n(.+?)\n\n</details>", text, re.S)
+        assert text.startswith("**Question.**") and len(answers) == text.count("<details>") >= 3, text
+        assert len({choice for choice, _ in answers}) == len({answer for _, answer in answers}) == len(answers), text
+        verdicts = [re.match(r"(Right|No)[:,.] ", answer) for _, answer in answers]
+        assert all(verdicts) and sum(v.group(1) == "Right" for v in verdicts) == 1, text
 
 
 @each

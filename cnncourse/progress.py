@@ -1,0 +1,36 @@
+"""Which exercises have been checked, and with what outcome: one line a check, in a file of the student's own.
+
+Nothing leaves the machine. The file is $CNNCOURSE_PROGRESS, else ~/.cnncourse/progress.jsonl. Standard library only.
+"""
+
+import json
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def path() -> Path:
+    return Path(os.environ.get("CNNCOURSE_PROGRESS") or Path.home() / ".cnncourse" / "progress.jsonl")
+
+
+def note(exercise: str, outcome: str) -> None:
+    """Add a line for an attempt. A file that cannot be written stops no lesson."""
+    if outcome == "not attempted":
+        return
+    line = json.dumps({"exercise": exercise, "outcome": outcome, "time": datetime.now(UTC).isoformat("T", "seconds")})
+    with suppress(OSError):
+        path().parent.mkdir(parents=True, exist_ok=True)
+        with path().open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+def attempts() -> dict[str, list[dict]]:
+    """The lines by exercise, oldest first. Lines that a crash has cut are left out."""
+    found: dict[str, list[dict]] = {}
+    with suppress(FileNotFoundError):
+        for text in path().read_text(encoding="utf-8").splitlines():
+            with suppress(json.JSONDecodeError, KeyError, TypeError):
+                line = json.loads(text)
+                found.setdefault(line["exercise"], []).append(line)
+    return found

@@ -1,0 +1,88 @@
+"""Numbers in the text of a notebook, and whether the notebook computes them.
+
+    python tests/prose.py notebooks/06_resnet.ipynb
+
+lists those that nothing in the notebook vouches for.
+"""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+# What makes a number a claim: a decimal point, a thousands separator, four digits or more, or one of these behind it.
+SCALES = {"%": 0.01, "per cent": 0.01, "ms": 1e-3, "K": 1e3, "thousand": 1e3, "M": 1e6, "million": 1e6, "G": 1e9,
+          "billion": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "MiB": 2**20, "GiB": 2**30, "s": 1, "seconds": 1,
+          "minutes": 60, "hours": 3600, "points": 0.01}
+NUMBER = re.compile(r"(?<![\w.,^-])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\d])"
+                    rf"(?:\s?({'|'.join(sorted(map(re.escape, SCALES), key=len, reverse=True))})(?![\w]))?")
+NO_CLAIM = re.compile(  # code, formula names, links, the places in a paper, and the length of an exercise
+    r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>|\\[a-zA-Z]+|"
+    r"(?:[Ss]ections?|Tables?|Figures?|Equations?|Version|Python)\s+[\d.]+(?:\s*(?:and|to|,)\s*[\d.]+)*|"
+    r"\*\d+ minutes, \w+\.\*", re.S)
+
+
+def claims(text: str) -> list[tuple[str, set[float]]]:
+    """The numbers of a text that need a proof, each with the values that would prove it."""
+    text = NO_CLAIM.sub(" ", text.replace("{,}", ",").replace("\\%", " %").replace("\\,", " "))
+    found = []
+    for match in NUMBER.finditer(text):
+        digits, unit = match.groups()
+        plain = digits.replace(",", "")
+        value = float(plain)
+        year = plain == digits and 1900 <= value <= 2035 and unit in (None, "s")  # 2012, the 1990s
+        if year:
+            continue
+        if unit or "." in digits or "," in digits or len(plain) >= 4:
+            found.append((match.group(), {value, value * SCALES.get(unit, 1)}))
+    return found
+
+
+def proofs(cells: list) -> set[float]:
+    """Every number that a code cell prints, shows or asserts of something computed."""
+    found = set()
+    for cell in cells:
+        for output in cell.outputs:
+            printed = output.output_type == "stream" and output.name == "stdout"
+            text = output.text if printed else output.get("data", {}).get("text/plain", "")
+            numbers = re.findall(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)
+            found |= {float(number.replace(",", "")) for number in numbers}
+        lines = "\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!")))
+        for node in ast.walk(ast.parse(lines)):
+            if isinstance(node, ast.Assert) and any(isinstance(n, ast.Name) for n in ast.walk(node.test)):
+                for part in ast.walk(node.test):
+                    value = constant(part)
+                    if isinstance(value, int | float):
+                        found.add(float(value))
+    return found
+
+
+def constant(node: ast.AST) -> object:
+    """The value of a literal, or of arithmetic on literals such as 2 * 32 * 32; None for anything else."""
+    arithmetic = ast.BinOp | ast.UnaryOp | ast.Constant | ast.operator | ast.unaryop
+    if isinstance(node, ast.expr) and all(isinstance(n, arithmetic) for n in ast.walk(node)):
+        return eval(compile(ast.Expression(node), "", "eval"), {})
+    return None
+
+
+def unproven(path: Path) -> list[str]:
+    """Numbers in the text that nothing in the notebook vouches for, each with its surroundings.
+
+    The first cell has its own tests; references cite.
+    """
+    cells = nbformat.read(path, as_version=4).cells
+    known = proofs([c for c in cells if c.cell_type == "code"])
+    texts = [c.source for c in cells if c.cell_type == "markdown" and not c.source.startswith("## References")][1:]
+    return [f"{number} in: {' '.join(line.split())}" for text in texts for line in text.split("\n\n")
+            for number, values in claims(line) if not any(close(v, k) for v in values for k in known)]
+
+
+def close(a: float, b: float) -> bool:
+    return abs(a - b) <= 1e-9 * max(abs(a), abs(b))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print(name, *unproven(Path(name)), sep="\n  ")

@@ -1,0 +1,158 @@
+"""The checks of the exercises: right answers pass, and each wrong one is told what is wrong with it."""
+
+import ast
+import random
+import re
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cnncourse import exercises, progress
+from cnncourse.exercises import LESSONS, LEVELS, behaviour, exercise
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+WRITTEN = [lesson for lesson, module in LESSONS.items() if find_spec(f"cnncourse.exercises.{module}")]
+EVERY = [ex for lesson in WRITTEN for ex in exercises.of(lesson)]
+each = pytest.mark.parametrize("ex", EVERY, ids=lambda ex: ex.name)
+programs = pytest.mark.parametrize("ex, mistake", [(ex, m) for ex in EVERY for m in ex.mistakes],
+                                   ids=lambda x: x.name if hasattr(x, "name") else x.__name__)
+SEEDS = 5
+
+
+@each
+def test_the_solution_and_another_right_answer_pass(ex):
+    assert ex.right, "there is more than one way to write it"
+    for answer in (ex.function, *ex.right):
+        for seed in range(SEEDS):
+            result = ex.judge(answer, random.Random(seed))
+            assert result and result.outcome == "correct", f"{answer.__name__}: {result}"
+
+
+@programs
+def test_a_mistake_is_told_apart_from_all_others(ex, mistake):
+    for seed in range(SEEDS):
+        result = ex.judge(mistake, random.Random(seed))
+        assert not result and result.outcome == "wrong"
+        assert result.message == " ".join(mistake.__doc__.split())
+
+
+@each
+def test_there_are_four_mistakes_of_the_right_type_and_half_of_them_have_the_right_shape(ex):
+    assert len(ex.mistakes) >= 4
+    assert len({" ".join(m.__doc__.split()) for m in ex.mistakes}) == len(ex.mistakes)
+    case = ex.cases(random.Random(0))[0]
+    expected = ex.function(*case)
+    answers = [mistake(*case) for mistake in ex.mistakes]
+    kind = nn.Module if isinstance(expected, nn.Module) else type(expected)
+    assert all(isinstance(answer, kind | int | float if kind in (int, float) else kind) for answer in answers)
+    right = shape(ex, expected, case)
+    assert 2 * sum(shape(ex, answer, case) == right for answer in answers) >= len(answers)
+
+
+def shape(ex, value, case):
+    seen = ex.observe(value, *case)
+    if isinstance(seen, dict):
+        return {key: list(v.shape) if isinstance(v, Tensor) else None for key, v in seen.items()}
+    return list(seen.shape) if isinstance(seen, Tensor) else len(seen) if isinstance(seen, list | tuple) else None
+
+
+@each
+def test_garbage_is_wrong_and_never_raises(ex):
+    garbage = ["text", 7, float("nan"), [], lambda *a: "text", lambda *a: float("nan"), lambda *a: torch.zeros(1, 7),
+               lambda: 0, lambda *a: 1 / 0, lambda *a: [None], lambda *a: nn.Identity(), lambda *a: exit(1),
+               lambda *a: {}, lambda *a: torch.full((2, 3), float("nan")), type]
+    for answer in garbage:
+        result = ex.judge(answer, random.Random(0))
+        assert not result and result.outcome == "wrong" and len(result.message) > 10
+
+
+@each
+def test_a_stub_is_not_attempted(ex):
+    for answer in (None, ..., lambda *a: None, lambda *a: ...):
+        assert ex.judge(answer, random.Random(0)).outcome == "not attempted"
+    if ex.broken:
+        assert "came in" in ex.judge(ex.broken, random.Random(1)).message
+
+
+@each
+def test_a_check_leaves_the_random_numbers_of_the_student_alone(ex):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    ex.judge(ex.mistakes[0], random.Random(0))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@each
+def test_an_exercise_says_its_task_minutes_level_and_three_hints(ex):
+    assert len(ex.task) > 30 and 1 <= ex.minutes <= 30 and ex.level in LEVELS and len(ex.hints) >= 3
+    assert ex.hints[0] in ex.hint() and ex.hints[-1] in ex.hint(len(ex.hints)) and ex.hints[-1] in ex.hint(99)
+    definition = ast.parse(ex.solution().strip("`").removeprefix("python")).body[0]
+    assert definition.name == ex.function.__name__ and not definition.decorator_list
+
+
+@pytest.mark.parametrize("lesson", WRITTEN)
+def test_every_exercise_stands_in_its_notebook_unanswered(lesson):
+    cells = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4).cells
+    written = exercises.of(lesson)
+    assert len(written) >= 5
+    stubs = [i for i, c in enumerate(cells) if "exercise" in c.metadata.get("tags", [])]
+    assert len(stubs) == len(written)
+    for ex, i in zip(written, stubs, strict=True):
+        name = ex.function.__name__
+        task, stub = cells[i - 1], ast.parse(cells[i].source).body[-1]
+        assert re.search(rf"\*{ex.minutes} minutes, {ex.level}\.\*", task.source), name
+        assert stub.name == name and parameters(stub) == parameters(ast.parse(exercises.source(ex.function)).body[0])
+        check = next(c for c in cells[i + 1:] if c.cell_type == "code" and "check" in c.metadata.get("tags", []))
+        assert check.source == f"exercises.{name}.check({name})"
+        assert "Not attempted" in check.outputs[0].data["text/plain"], f"{name} is answered in the student's notebook"
+
+
+def parameters(definition) -> list[str]:
+    if isinstance(definition, ast.ClassDef):
+        definition = next(f for f in definition.body if isinstance(f, ast.FunctionDef) and f.name == "__init__")
+    return [argument.arg for argument in definition.args.args]
+
+
+def test_an_endless_answer_is_stopped(monkeypatch):
+    monkeypatch.setattr(exercises, "SECONDS", 0.5)
+
+    def endless(*arguments):
+        while True:
+            pass
+
+    start = time.monotonic()
+    result = EVERY[0].judge(endless, random.Random(0))
+    assert result.outcome == "wrong" and "never ends" in result.message and time.monotonic() - start < 30
+
+
+def test_an_unknown_mistake_is_answered_with_the_first_difference():
+    @exercise(1, "easy", ("a", "b", "c"), cases=lambda chance: [(2, 3), (5, 4)])
+    def product(n, m):
+        return n * m
+
+    assert product.judge(lambda n, m: n + m + 1, random.Random()).message == (
+        "For n = `5`, m = `4`: your answer is `10`, the right one is `20`.")
+    layer = exercise(1, "easy", (), lambda chance: [(3,)], lambda net, n: behaviour(net, torch.ones(1, n)))(
+        lambda n: nn.Linear(n, 2))
+    assert "the number of parameters: your answer is `4`" in layer.judge(lambda n: nn.Linear(n, 1), random.Random()).message
+
+
+def test_checks_are_noted_and_blanks_are_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCOURSE_PROGRESS", str(tmp_path / "deep" / "progress.jsonl"))
+    ex = EVERY[0]
+    for answer in (..., ex.mistakes[0], ex.function):
+        ex.check(answer)
+    assert [line["outcome"] for line in progress.attempts()[ex.name]] == ["wrong", "correct"]
+    monkeypatch.setenv("CNNCOURSE_PROGRESS", str(tmp_path / "deep"))  # a directory: it cannot be written
+    assert ex.check(ex.function)
+
+
+def test_results_read_as_text_and_as_markdown():
+    result = EVERY[0].judge(..., random.Random())
+    assert repr(result) == "Not attempted. Replace the three dots by your answer."
+    assert result._repr_markdown_().startswith("**Not attempted.** ")
