@@ -139,7 +139,8 @@ def test_an_unknown_mistake_is_answered_with_the_first_difference():
         "For n = `5`, m = `4`: your answer is `10`, the right one is `20`.")
     layer = exercise(1, "easy", (), lambda chance: [(3,)], lambda net, n: behaviour(net, torch.ones(1, n)))(
         lambda n: nn.Linear(n, 2))
-    assert "the number of parameters: your answer is `4`" in layer.judge(lambda n: nn.Linear(n, 1), random.Random()).message
+    message = layer.judge(lambda n: nn.Linear(n, 1), random.Random()).message
+    assert "the number of parameters: your answer is `4`, the right one is `8`" in message
 
 
 def test_checks_are_noted_and_blanks_are_not(tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ ALLOWED = {
 }
 
 
-ORACLES = {"arithmetic", "data", "layers", "trace", "train", "transforms", "weights"}  # of the exercises, and the models
+ORACLES = {"arithmetic", "data", "layers", "trace", "train", "transforms", "weights"}  # of exercises, with the models
 
 
 def siblings(path: Path) -> set[str]:
@@ -71,7 +71,8 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["arithmetic", "record", "recipes", "shapes", "cli", "execute", "doctor", "progress"])
+@pytest.mark.parametrize("module", ["arithmetic", "record", "recipes", "shapes", "cli", "execute", "doctor",
+                                    "progress"])
 def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
 
