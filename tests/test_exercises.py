@@ -43,7 +43,7 @@ def test_a_mistake_is_told_apart_from_all_others(ex, mistake):
 
 @each
 def test_there_are_four_mistakes_of_the_right_type_and_half_of_them_have_the_right_shape(ex):
-    assert len(ex.mistakes) >= 4
+    assert len(ex.mistakes) >= (2 if ex.broken else 4)  # a program to repair is itself the likeliest wrong answer
     assert len({" ".join(m.__doc__.split()) for m in ex.mistakes}) == len(ex.mistakes)
     case = ex.cases(random.Random(0))[0]
     expected = ex.function(*case)
