@@ -183,13 +183,21 @@ def process(code: str, environment: dict | None = None) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | (environment or {}), capture_output=True)
 
 
+NOTEBOOK = """
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+NotebookClient(new_notebook(cells=[new_code_cell("import cnncourse.experiment")])).execute()
+"""
+
+
 def start(rounds: int, device: str) -> Iterator[Ratio]:
     """What it costs to begin, against `import torch`."""
     for label, code in (("cnncourse --help", "import sys; sys.argv[1:] = ['--help']; from cnncourse.cli import main\n"
                          "try: main()\nexcept SystemExit: pass"),
                         ("import of the models", "import cnncourse.models"),
                         ("import of an experiment", "import cnncourse.experiment"),
-                        ("import of torchvision", "import torchvision")):
+                        ("import of torchvision", "import torchvision"),
+                        ("a notebook that imports an experiment", NOTEBOOK)):
         yield ratio(label, "import of torch", partial(process, code), partial(process, "import torch"), rounds)
 
 

@@ -54,16 +54,19 @@ def records(args: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .execute import report_table, run
+    from .execute import report_table, run, update_times
     from .recipes import PROFILES
 
     pick(PROFILES, args.profile, "profile")
+    notebooks = chosen(args.notebooks)
     try:
-        results = run(chosen(args.notebooks), args.profile, args.jobs, args.out)
+        results = run(notebooks, args.profile, args.jobs, args.out)
     except KeyboardInterrupt:
         print(f"\nstopped; the report of the notebooks that had finished is in {args.out}", file=sys.stderr)
         return 130
     print(report_table(results))
+    if args.update_times:
+        update_times(notebooks, results)
     return int(any(result.status != "passed" for result in results))
 
 
@@ -75,6 +78,66 @@ def chosen(names: list[str]) -> list[Path]:
     if not names and not course:
         raise ValueError("no notebooks/ directory here: run this in a clone of the course, or name the notebooks")
     return [Path(n) if Path(n).is_file() else pick(known, Path(n).stem, "notebook") for n in names] or course
+
+
+def start(args: argparse.Namespace) -> int:
+    from .editions import start
+
+    print(*start(chosen(args.notebooks), args.out), sep="\n")
+    print(f"open them with: jupyter lab --notebook-dir={args.out}")
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    import nbformat
+
+    from . import editions
+
+    for path in chosen(args.notebooks):
+        notebook, lesson = nbformat.read(path, as_version=4), path.stem
+        target = args.out / path.name
+        if args.edition == "nbgrader":
+            target = args.out / "source" / lesson / path.name
+            notebook = editions.assignment(notebook, lesson)
+        elif args.edition == "solutions":
+            notebook = editions.with_solutions(notebook, lesson)
+        elif args.edition == "clean":
+            notebook = editions.clean(notebook)
+        else:
+            notebook = editions.hosted(notebook, path.name, args.hosted)
+        if target.resolve() == path.resolve():
+            raise ValueError(f"{args.out} holds the notebooks themselves: choose another directory")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        editions.write(target, nbformat.writes(notebook))
+        print(target)
+    if args.edition == "nbgrader":
+        editions.write(args.out / "nbgrader_config.py", editions.CONFIGURATION)
+        print(f"next: cd {args.out}; nbgrader generate_assignment NAME")
+    return 0
+
+
+def progress(args: argparse.Namespace) -> int:
+    import json
+
+    from . import exercises
+    from .progress import attempts, path
+
+    done, rows = attempts(), []
+    for lesson in exercises.LESSONS:
+        for ex in exercises.of(lesson):
+            tries = [line["outcome"] for line in done.get(ex.name, [])]
+            state = "solved" if "correct" in tries else "tried" if tries else "open"
+            rows.append({"lesson": lesson, "exercise": ex.name, "state": state, "attempts": len(tries)})
+    for lesson in exercises.LESSONS:
+        here = [row for row in rows if row["lesson"] == lesson]
+        solved = sum(row["state"] == "solved" for row in here)
+        left = ", ".join(row["exercise"].split(".")[1] for row in here if row["state"] != "solved")
+        print(f"{lesson:26} {solved:2} of {len(here):2} solved" + (f"; left: {left}" if solved else ""))
+    print(f"your checks are kept in {path()}, on this machine alone")
+    if args.report:
+        args.report.write_text(json.dumps({"exercises": rows, "checks": done}, indent=1), encoding="utf-8")
+        print(f"the report for your instructor is {args.report}")
+    return 0
 
 
 def doctor(args: argparse.Namespace) -> int:
@@ -141,8 +204,26 @@ def parser() -> argparse.ArgumentParser:
     sub = command(run, "Execute notebooks and report status, seconds and peak memory of each.")
     sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")
     sub.add_argument("--profile", default="tiny", help="how much work the notebooks do: tiny, laptop or full")
+    sub.add_argument("--update-times", action="store_true", help="write seconds and memory into the notebooks' headers")
     sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="notebooks executed at the same time")
     sub.add_argument("--out", type=Path, default=Path("build/course"), metavar="DIR", help="for the executed notebooks")
+
+    sub = command(start, "Copy the notebooks into a folder of your own. What you have written there stays.")
+    sub.add_argument("out", nargs="?", type=Path, default=Path("my_notebooks"), metavar="DIR", help="your folder")
+    sub.set_defaults(notebooks=[])
+
+    sub = command(progress, "Say which exercises are solved.")
+    sub.add_argument("--report", type=Path, metavar="FILE", help="write one file for the instructor")
+
+    sub = command(export, "Write another edition of the notebooks, from the same source.")
+    sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")
+    edition = sub.add_mutually_exclusive_group(required=True)
+    for name, words in (("solutions", "every exercise answered"), ("clean", "code and headings only, for recall"),
+                        ("nbgrader", "assignments that nbgrader generates and grades")):
+        edition.add_argument(f"--{name}", dest="edition", action="store_const", const=name, help=words)
+    edition.add_argument("--hosted", metavar="OWNER/NAME", help="with links that open it on Colab and Kaggle from this "
+                         "repository on GitHub, and a cell that installs the course there")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the edition goes")
 
     sub = command(compare, "Print the tables of two networks, and what differs.")
     sub.add_argument("first", metavar="MODEL", help="a name such as vgg11")

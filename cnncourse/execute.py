@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import platform
+import re
 import sys
 import tempfile
 import threading
@@ -29,6 +30,7 @@ from tqdm import tqdm
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+MEASURED = re.compile(r"\*Measured: (?P<seconds>\d+) seconds and (?P<gb>[\d.]+) GB on (?P<cores>\d+) cores.*?\*")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
     threads, stop, finished, started = max(1, cores() // jobs), threading.Event(), {}, time.monotonic()
     try:
         with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(sources), unit="notebook", disable=None) as bar:
-            futures = {pool.submit(execute, s, profile, out, timeout, threads, stop): s for s in sources}
+            longest_first = sorted(sources, key=measured, reverse=True)  # so that none begins late and ends last
+            futures = {pool.submit(execute, s, profile, out, timeout, threads, stop): s for s in longest_first}
             try:
                 for future in as_completed(futures):
                     finished[futures[future]] = result = future.result()
@@ -76,6 +79,24 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
         settings = {"profile": profile, "jobs": jobs, "threads per kernel": threads, "total seconds": seconds}
         write_report(out, results, {"notebooks finished": f"{len(results)} of {len(sources)}"} | settings | machine())
     return results
+
+
+def measured(source: Path) -> int:
+    """The seconds in a notebook's header; 0 where there are none."""
+    found = MEASURED.search(source.read_text(encoding="utf-8", errors="replace")) if source.is_file() else None
+    return int(found["seconds"]) if found else 0
+
+
+def update_times(notebooks: list[Path], results: list[Result]) -> None:
+    """Write the seconds, memory and machine of a run into the headers of its notebooks."""
+    where = f"{cores()} cores ({platform.machine()}, torch {machine()['torch']})"
+    for path, result in zip(notebooks, results, strict=True):
+        line = f"*Measured: {result.seconds:.0f} seconds and {result.peak_mb / 1000:.1f} GB on {where}.*"
+        text = path.read_text(encoding="utf-8")
+        if result.status == "passed" and MEASURED.search(text):
+            beside = path.with_name(path.name + ".part")
+            beside.write_text(MEASURED.sub(line, text, count=1), encoding="utf-8")
+            beside.replace(path)
 
 
 def execute(source: Path, profile: str, out: Path, timeout: int, threads: int, stop: threading.Event) -> Result:

@@ -167,3 +167,21 @@ def test_notebooks_are_never_overwritten_by_their_executed_copies(tmp_path):
 def test_a_number_of_jobs_below_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="jobs is 0"):
         run([], "tiny", 0, tmp_path)
+
+
+def test_the_measured_time_goes_into_the_header_and_the_longest_notebook_begins_first(tmp_path):
+    names = ("short", "long", "failed")
+    paths = [tmp_path / f"{name}.ipynb" for name in names]
+    for path in paths:
+        header = nbformat.v4.new_markdown_cell("# A lesson\n\n*Measured: 1 seconds and 0.1 GB on 9 cores (abacus).*")
+        nbformat.write(nbformat.v4.new_notebook(cells=[header, nbformat.v4.new_code_cell("print(7)")]), path)
+    results = [execute.Result("short", "passed", 12.4, 930), execute.Result("long", "passed", 41.6, 1260),
+               execute.Result("failed", "failed", 99.0, 50)]
+    execute.update_times(paths, results)
+    assert [execute.measured(path) for path in paths] == [12, 42, 1]
+    words = nbformat.read(paths[1], as_version=4).cells[0].source
+    assert f"42 seconds and 1.3 GB on {execute.cores()} cores" in words and "abacus" not in words
+    begun = [result.notebook for result in execute.run(paths, "tiny", 1, tmp_path / "out")]
+    assert begun == list(names)  # the report keeps the order
+    ended = sorted(paths, key=lambda path: (tmp_path / "out" / path.name).stat().st_mtime_ns)
+    assert [path.stem for path in ended] == ["long", "short", "failed"]

@@ -13,9 +13,12 @@ PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
     "bench": {"data", "layers", "models", "train"},
-    "cli": {"bench", "doctor", "execute", "experiment", "models", "plots", "recipes", "record", "trace", "train"},
+    "cli": {"bench", "doctor", "editions", "execute", "exercises", "experiment", "models", "plots", "progress",
+            "recipes", "record", "trace", "train"},
     "data": {"shapes"},
+    "editions": {"exercises"},
     "exercises.__init__": {"progress"},
+    "grading": {"exercises"},
     "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
     "layers": {"arithmetic"},
     "models.__init__": {"models.alexnet", "models.googlenet", "models.inception", "models.lenet", "models.resnet",

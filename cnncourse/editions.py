@@ -1,0 +1,163 @@
+"""One source, several editions: notebooks → the student's own copies, solutions, a clean form to recall from, nbgrader.
+
+A notebook is read, and another is written; the course's own notebooks are never changed.
+"""
+
+import ast
+import copy
+import hashlib
+import inspect
+import json
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from . import exercises
+from .exercises import Exercise
+
+COPIED = ".cnncourse.json"  # in the student's folder: which version of each notebook was copied there
+
+
+def has(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", [])
+
+
+def fingerprint(notebook: NotebookNode) -> str:
+    """Of what a person writes: the cells' sources, without outputs."""
+    return hashlib.sha256(json.dumps([cell.source for cell in notebook.cells]).encode()).hexdigest()
+
+
+def start(notebooks: list[Path], folder: Path) -> list[str]:
+    """Copy the notebooks into the student's folder; returns a sentence for each.
+
+    A notebook in which the student has written is never touched: a newer one of the course is put beside it, as
+    NAME.new.ipynb.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    list_of_copies = folder / COPIED
+    copied = json.loads(list_of_copies.read_text(encoding="utf-8")) if list_of_copies.exists() else {}
+    said = []
+    for path in notebooks:
+        ours, target = path.read_text(encoding="utf-8"), folder / path.name
+        version = fingerprint(nbformat.reads(ours, as_version=4))
+        theirs = fingerprint(nbformat.read(target, as_version=4)) if target.exists() else None
+        if theirs is None:
+            write(target, ours)
+            said.append(f"{target}: copied")
+        elif version in (theirs, copied.get(path.name)):
+            said.append(f"{target}: kept as it is")
+        elif theirs == copied.get(path.name):
+            write(target, ours)
+            said.append(f"{target}: replaced by the newer one; nothing was written in it")
+        else:
+            beside = target.with_suffix(".new.ipynb")
+            write(beside, ours)
+            said.append(f"{target}: your answers are kept; the newer notebook is {beside.name}")
+        copied[path.name] = version
+    write(list_of_copies, json.dumps(copied, indent=1))
+    return said
+
+
+def write(path: Path, text: str) -> None:
+    """Beside, and renamed."""
+    beside = path.with_name(path.name + ".partial")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def with_solutions(notebook: NotebookNode, lesson: str) -> NotebookNode:
+    """Every exercise answered by the package's solution. Not executed: outputs are those of the blank notebook."""
+    notebook, answers = copy.deepcopy(notebook), iter(exercises.of(lesson))
+    for cell in notebook.cells:
+        if has(cell, "exercise"):
+            cell.source = answer(next(answers))
+        if cell.cell_type == "code" and has(cell, "check"):
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def answer(exercise: Exercise) -> str:
+    """The solution's text, under the imports that it needs."""
+    text = exercises.source(exercise.function)
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    module = inspect.getmodule(exercise.function)
+    lines = []
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [name for name in node.names if (name.asname or name.name.split(".")[0]) in used]
+            if isinstance(node, ast.ImportFrom) and node.level == 2:  # ..layers is cnncourse.layers for a notebook
+                node.module, node.level = ".".join(filter(None, ["cnncourse", node.module])), 0
+            if node.names:
+                lines.append(ast.unparse(node))
+    return "\n".join([*lines, "", "", text] if lines else [text])
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """Code without its outputs, and headings: what is left to recall a lesson from."""
+    notebook = copy.deepcopy(notebook)
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            cells.append(cell)
+        else:
+            cell.source = "\n".join(line for line in cell.source.splitlines() if line.startswith("#"))
+            if cell.source and not has(cell, "question"):
+                cells.append(cell)
+    notebook.cells = cells
+    return notebook
+
+
+def hosted(notebook: NotebookNode, name: str, repository: str) -> NotebookNode:
+    """A notebook that runs on Colab and Kaggle: links that open it there, and a first cell that installs the course.
+
+    name: the notebook's file. repository: "owner/name" on GitHub, of the course or of an instructor's copy.
+    """
+    notebook = copy.deepcopy(notebook)
+    place = f"{repository}/blob/main/notebooks/{name}"
+    links = (f"[Open in Colab](https://colab.research.google.com/github/{place}) · "
+             f"[Open in Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/{place})")
+    notebook.cells[0].source += f"\n\n{links}"
+    install = (f"import importlib.util\n\nif importlib.util.find_spec('cnncourse') is None:\n"
+               f"    get_ipython().run_line_magic('pip', 'install --quiet git+https://github.com/{repository}')")
+    notebook.cells.insert(1, nbformat.v4.new_code_cell(install))
+    return notebook
+
+
+def assignment(notebook: NotebookNode, lesson: str) -> NotebookNode:
+    """The instructor's source for nbgrader: stub and marked solution, then a check that counts a point a minute."""
+    notebook, written = copy.deepcopy(notebook), iter(exercises.of(lesson))
+    imports = next(cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source)
+    mark(imports, "imports", locked=True)
+    for cell in notebook.cells:
+        if has(cell, "exercise"):
+            current = next(written)
+            cell.source += f"\n\n\n### BEGIN SOLUTION\n{answer(current)}\n### END SOLUTION"
+            mark(cell, f"answer-{current.name.replace('.', '-')}", solution=True)
+        elif cell.cell_type == "code" and has(cell, "check"):
+            cell.source = f"result = {cell.source}\nassert result, result"
+            mark(cell, current.name.replace(".", "-"), locked=True, grade=True, points=current.minutes)
+    return notebook
+
+
+def mark(cell: NotebookNode, name: str, **values) -> None:
+    """nbgrader's metadata."""
+    cell.metadata.nbgrader = {"grade": False, "grade_id": name, "locked": False, "schema_version": 3, "solution": False,
+                              "task": False} | values
+    cell.outputs, cell.execution_count = [], None
+
+
+CONFIGURATION = '''"""How nbgrader grades the exercises of cnncourse."""
+
+c = get_config()  # noqa: F821
+c.CourseDirectory.course_id = "cnncourse"
+c.ClearSolutions.code_stub = {"python": "# Write your answer in place of the three dots."}
+c.Autograde.autograde_preprocessors = [
+    "cnncourse.grading.Grade",  # in place of nbgrader.preprocessors.Execute
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+'''

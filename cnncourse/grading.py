@@ -1,0 +1,84 @@
+"""nbgrader grades the exercises with their own checks, in a process of their own.
+
+Nothing that a submitted notebook does to `check`, to the exercises or to its kernel reaches that process: it gets the
+text of the answer, cannot import the exercises, and is ended when it takes too long. `cnncourse export --nbgrader`
+writes the configuration that puts `Grade` in the place of nbgrader's own execution.
+"""
+
+import ast
+import json
+import os
+import random
+import secrets
+import subprocess
+import sys
+
+import nbformat
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+SECONDS = 120  # for one answer, with the start of its process
+
+
+class Grade(NbGraderPreprocessor):
+    """Puts the verdict on each answer under its check: an error, which nbgrader takes for no points, or the praise."""
+
+    def preprocess(self, notebook: nbformat.NotebookNode, resources: dict) -> tuple[nbformat.NotebookNode, dict]:
+        cells = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
+        for name, cell in cells.items():
+            if cell.metadata.nbgrader.grade:
+                answer = cells[f"answer-{name}"].source
+                outcome, message = verdict(name.replace("-", "."), cells["imports"].source, answer)
+                text = f"{outcome.capitalize()}. {message}"
+                cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) if outcome == "correct" else
+                                nbformat.v4.new_output("error", ename="Answer", evalue=text, traceback=[text])]
+        return notebook, resources
+
+
+def verdict(exercise: str, imports: str, answer: str) -> tuple[str, str]:
+    """(outcome, message) of one answer, given as text, judged in a fresh process."""
+    token = secrets.token_hex(16)
+    job = json.dumps({"exercise": exercise, "imports": imports, "answer": answer, "token": token})
+    try:
+        done = subprocess.run([sys.executable, "-m", "cnncourse.grading"], input=job, capture_output=True, text=True,
+                              timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return "wrong", f"There was no answer after {SECONDS} seconds. Is there a loop that never ends?"
+    for line in done.stdout.splitlines():
+        if line.startswith(token):
+            return tuple(json.loads(line.removeprefix(token)))
+    return "wrong", "The program ended before it gave an answer."
+
+
+def without_exercises(text: str) -> str:
+    """The import cell of a notebook without the exercises."""
+    tree = ast.parse(text)
+    tree.body = [node for node in tree.body
+                 if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cnncourse.exercises"))]
+    return ast.unparse(tree)
+
+
+def main() -> None:
+    """Judge the answer that comes through standard input."""
+    from . import exercises
+
+    job = json.load(sys.stdin)
+    module, name = job["exercise"].split(".")
+    exercise = getattr(exercises.import_module(f"cnncourse.exercises.{module}"), name)
+    out, sys.stdout = os.fdopen(os.dup(1), "w"), open(os.devnull, "w")  # what the answer prints is no verdict
+    for hidden in [m for m in sys.modules if m.startswith(("cnncourse.exercises", "cnncourse.grading"))]:
+        sys.modules[hidden] = None  # an import of it fails
+    del sys.modules["cnncourse"].exercises
+    try:
+        space = {"__name__": "answer"}
+        exec(without_exercises(job["imports"]), space)
+        exec(job["answer"], space)
+        found = exercise.judge(space.get(name), random.Random())
+        result = found.outcome, found.message
+    except BaseException as error:  # whatever an answer does, it is its own mistake
+        result = "wrong", f"Your cell raised {type(error).__name__}: {error}"
+    print(job["token"] + json.dumps(result), file=out, flush=True)
+    os._exit(0)  # an endless answer would keep its thread
+
+
+if __name__ == "__main__":
+    main()
