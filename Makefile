@@ -14,8 +14,8 @@ help:
 	@echo "make course    set up .venv and execute every notebook into $(OUT)"
 	@echo "make test      the same, then every test"
 	@echo "make mutants   make deliberate mistakes in a copy of the package, and see the tests fail"
-	@echo "make bench     measure the networks against torchvision's"
-	@echo "make lab       open the notebooks in JupyterLab"
+	@echo "make bench     measure networks, loop and start against the usual ones"
+	@echo "make lab       copy the notebooks to my_notebooks (never over your answers) and open them in JupyterLab"
 	@echo "make book      build the notebooks as a website into build/book"
 	@echo "make notebooks execute the notebooks in place, so that their stored outputs are true"
 
@@ -33,7 +33,7 @@ endef
 	$(call install,.)
 
 .venv/developer: pyproject.toml constraints.txt
-	$(call install,.[dev$(comma)book])
+	$(call install,.[dev$(comma)book$(comma)teach])
 	touch .venv/student
 
 # Make's own clock says whether the executed notebooks are those of these sources.
@@ -54,10 +54,11 @@ mutants: .venv/developer
 	$(BIN)/python tests/mutants.py $(JOBS)
 
 bench: .venv/student
-	$(BIN)/cnncourse bench models
+	$(BIN)/cnncourse bench
 
 lab: .venv/student
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/cnncourse start my_notebooks
+	$(BIN)/jupyter lab --notebook-dir=my_notebooks
 
 notebooks: .venv/student
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
