@@ -2,14 +2,18 @@
 
 import runpy
 import shutil
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
-# Sphinx reads only below its own directory: before each build the chapters are copied in, and the map from papers to
-# code is written. Git ignores both.
+# Sphinx reads only below its own directory: before each build the chapters are copied in, and two pages are written:
+# the map from papers to code, and the table of what the course covers. Git ignores all of them.
 shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", dirs_exist_ok=True,
                 ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
 (HERE / "paper_to_code.md").write_text(runpy.run_path(str(HERE / "paper_to_code.py"))["page"]())
+rows = tomllib.loads((HERE.parent / "tests" / "coverage.toml").read_text()).values()
+(HERE / "coverage.md").write_text("# What the course covers\n\n| subject | taught in | proven by |\n|---|---|---|\n" + "".join(
+    f"| {row['what']} | {row['section']} | `{row['test']}` |\n" for row in rows))
 
 project = "cnncourse"
 author = "The cnncourse authors"
