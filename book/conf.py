@@ -12,8 +12,9 @@ shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", dirs_exist_ok=Tru
                 ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
 (HERE / "paper_to_code.md").write_text(runpy.run_path(str(HERE / "paper_to_code.py"))["page"]())
 rows = tomllib.loads((HERE.parent / "tests" / "coverage.toml").read_text()).values()
-(HERE / "coverage.md").write_text("# What the course covers\n\n| subject | taught in | proven by |\n|---|---|---|\n" + "".join(
-    f"| {row['what']} | {row['section']} | `{row['test']}` |\n" for row in rows))
+table = ["# What the course covers", "", "| subject | taught in | proven by |", "|---|---|---|"]
+table += [f"| {row['what']} | {row['section']} | `{row['test']}` |" for row in rows]
+(HERE / "coverage.md").write_text("\n".join(table))
 
 project = "cnncourse"
 author = "The cnncourse authors"
