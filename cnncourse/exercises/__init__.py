@@ -200,8 +200,9 @@ def of(lesson: str) -> list[Exercise]:
     return [value for value in vars(module).values() if isinstance(value, Exercise)]
 
 
-def behaviour(net: nn.Module, x: Tensor) -> dict:
-    """What a network does, whatever its layers are called and in whichever order they are written.
+def behaviour(net: nn.Module, x: Tensor) -> dict | None:
+    """What a network does, whatever its layers are called and in whichever order they are written; None where its
+    `forward` returns nothing yet.
 
     Each parameter is filled with numbers that depend on its shape alone. x: N x C x H x W, or what the network takes.
     """
@@ -212,10 +213,12 @@ def behaviour(net: nn.Module, x: Tensor) -> dict:
             generator = torch.Generator().manual_seed(sum(31**i * n for i, n in enumerate(parameter.shape, 1)) % 2**31)
             scale = 1 / math.sqrt(max(1, parameter[0].numel()))
             parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
-        seen = {"the number of parameters": sum(p.numel() for p in net.parameters()),
-                "the output in evaluation": net.eval()(x)}
+        evaluated = net.eval()(x)
+        if evaluated is None or evaluated is ...:
+            return None
         torch.manual_seed(0)
-        return seen | {"the output in training": net.train()(x)}
+        return {"the number of parameters": sum(p.numel() for p in net.parameters()),
+                "the output in evaluation": evaluated, "the output in training": net.train()(x)}
 
 
 def source(program: Callable) -> str:
