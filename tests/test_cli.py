@@ -90,4 +90,4 @@ def test_a_batch_or_epoch_count_below_one_is_refused(monkeypatch, capsys):
 
 def test_notebooks_are_found_by_number_name_and_path():
     assert [p.stem for p in cli.chosen(["02", "06_resnet"])] == ["02_lenet", "06_resnet"]
-    assert [p.name[:2] for p in cli.chosen([])] == ["01", "02", "03", "04", "05", "06", "07"]
+    assert [p.name[:2] for p in cli.chosen([])] == ["01", "02", "03", "04", "05", "06", "07", "08", "09"]

@@ -11,6 +11,9 @@ import nbformat
 import pytest
 from prose import unproven
 
+from cnncourse.execute import MEASURED
+from cnncourse.exercises import LESSONS
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 EXECUTED = ROOT / "build" / "course"
@@ -46,9 +49,16 @@ def report() -> dict[str, dict]:
     return {result["notebook"]: result for result in results}
 
 
-def test_the_seven_lessons_are_there():
-    assert [p.stem for p in NOTEBOOKS] == ["01_convolution_arithmetic", "02_lenet", "03_alexnet", "04_vgg",
-                                           "05_googlenet", "06_resnet", "07_comparison"]
+def test_the_nine_lessons_are_there():
+    assert [p.stem for p in NOTEBOOKS] == list(LESSONS)
+
+
+def test_seconds_and_memory_are_in_the_headers_and_under_the_ceilings():
+    headers = [MEASURED.search(nbformat.read(path, as_version=4).cells[0].source) for path in NOTEBOOKS]
+    assert all(headers), [path.stem for path, found in zip(NOTEBOOKS, headers, strict=True) if not found]
+    assert {found["cores"] for found in headers} == {"2"}
+    seconds = [int(found["seconds"]) for found in headers]
+    assert max(seconds) <= 60 and sum(seconds) <= 540 and max(float(found["gb"]) for found in headers) <= 1.5
 
 
 @each
