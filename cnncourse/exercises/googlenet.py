@@ -147,6 +147,10 @@ class Inception(nn.Module):
 
     def __init__(self, n_in, one, three, five, pool):
         super().__init__()
+
+        def conv(n_in, n_out, k):
+            return nn.Sequential(nn.Conv2d(n_in, n_out, k, padding=k // 2), nn.ReLU())
+
         self.one = conv(n_in, one, 1)
         self.three = nn.Sequential(conv(n_in, three[0], 1), conv(*three, 3))
         self.five = nn.Sequential(conv(n_in, five[0], 1), conv(*five, 5))
