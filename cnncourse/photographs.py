@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_images
 # What is to be seen at each place, six rows of ten. A dot: two things at once, which is nobody's class.
 PLACES = {"china.jpg": ("sss.ssssss", "s.pppsssss", "..pppssss.", "tpppp....t", "tppppp.ttt", "ttt..ttttt"),
           "flower.jpg": ("llllllllll", "lll.ff.lll", "lllfffflll", "ll.ffff.ll", "lll.ffflll", "llll..f.l.")}
-SHOTS = {"flower": 4, "leaves": 3, "pagoda": 4, "sky": 3, "trees": 2}  # of each place: the classes are uneven
+SHOTS = {"flower": 5, "leaves": 2, "pagoda": 5, "sky": 2, "trees": 2}  # of each place: the classes are uneven
 SHAPES = ((1, 1), (4, 3), (3, 4), (3, 2), (16, 9))  # width to height
 TINY, TURNED, GREY, COPIES = 8, 30, 45, 24  # pictures with each trouble
 STORED = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
@@ -77,7 +77,7 @@ def shots(chance: np.random.Generator) -> dict[str, Image.Image]:
     found = {}
     for number, i in enumerate(chance.permutation(len(places)), 1):
         photograph, name, row, column = places[i]
-        light = chance.uniform(0.7, 1.3) * chance.uniform(0.75, 1.25, 3)  # exposure, and the colour of the light
+        light = chance.uniform(0.7, 1.2) * chance.uniform(0.85, 1.15, 3)  # exposure, and the colour of the light
         for k in range(SHOTS[name]):
             found[f"{name}/{number:04d}_{k}.jpg"] = shot(photograph, row, column, light, chance)
     return found

@@ -1,0 +1,152 @@
+"""The folder of photographs: what is in it, and that the loader takes it and real ones."""
+
+import os
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from cnncourse import data, photographs
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    return photographs.build(tmp_path_factory.mktemp("photographs") / "deep" / "folder")
+
+
+@pytest.fixture(scope="module")
+def loaded(built):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return data.load("folder", size=32, root=built), [str(w.message) for w in caught]
+
+
+def jpegs(root: Path) -> list[Path]:
+    return sorted(root.glob("*/*.jpg"))
+
+
+def broken(root: Path) -> list[Path]:
+    found = []
+    for path in jpegs(root):
+        try:
+            Image.open(path).load()
+        except OSError:
+            found.append(path)
+    return found
+
+
+def test_it_holds_over_two_hundred_small_jpegs_of_five_classes_and_nothing_else(built):
+    assert len(jpegs(built)) >= 200 and sorted(built.iterdir()) == sorted({p.parent for p in jpegs(built)})
+    assert [p for p in built.rglob("*") if p.is_file() and p.suffix != ".jpg"] == []
+    assert sorted(d.name for d in built.iterdir()) == ["flower", "leaves", "pagoda", "sky", "trees"]
+    assert all(Image.open(p).format == "JPEG" for p in jpegs(built))
+    assert sum(p.stat().st_size for p in jpegs(built)) < 4e6
+
+
+def test_equal_seeds_give_equal_files_and_others_others(built, tmp_path):
+    again = photographs.build(tmp_path / "again")
+    assert [p.relative_to(again) for p in jpegs(again)] == [p.relative_to(built) for p in jpegs(built)]
+    assert [p.read_bytes() for p in jpegs(again)] == [p.read_bytes() for p in jpegs(built)]
+    other = photographs.build(tmp_path / "other", seed=1)
+    assert [p.read_bytes() for p in jpegs(other)] != [p.read_bytes() for p in jpegs(built)]
+
+
+def test_sizes_and_proportions_vary_and_the_classes_are_uneven(built):
+    sizes = [Image.open(p).size for p in jpegs(built)]
+    assert len(set(sizes)) > 100 and min(min(s) for s in sizes) < 13 and max(max(s) for s in sizes) > 250
+    ratios = [w / h for w, h in sizes]
+    assert min(ratios) < 0.8 and max(ratios) > 1.6
+    counts = Counter(p.parent.name for p in jpegs(built))
+    assert max(counts.values()) > 2 * min(counts.values())
+
+
+def test_pictures_are_stored_turned_as_their_exif_field_says(tmp_path, monkeypatch):
+    turned = photographs.build(tmp_path / "turned")
+    monkeypatch.setattr(Image.Image, "transpose", lambda image, _: image)  # the same folder with none turned
+    plain = photographs.build(tmp_path / "plain")
+    monkeypatch.undo()
+    seen = Counter()
+    for path in jpegs(turned):
+        if orientation := Image.open(path).getexif().get(photographs.ORIENTATION):
+            seen[orientation] += 1
+            shown = ImageOps.exif_transpose(Image.open(path))
+            meant = Image.open(plain / path.relative_to(turned))
+            assert shown.size == meant.size
+            assert abs(np.asarray(shown, float) - np.asarray(meant, float)).mean() < 6  # JPEG stores blocks
+    assert set(seen) == {3, 6, 8} and sum(seen.values()) == photographs.TURNED
+
+
+def test_there_are_grey_pictures_and_tiny_ones(built):
+    opened = [Image.open(p) for p in jpegs(built)]
+    assert sum(image.mode == "L" for image in opened) >= photographs.GREY
+    assert sum(max(image.size) <= 12 for image in opened) == photographs.TINY
+
+
+def test_copies_carry_another_places_number_and_a_random_split_would_part_them(built):
+    (cut,) = broken(built)
+    whole = [p for p in jpegs(built) if p != cut]
+    thumbnails = data.decode(whole, (3, 16, 16)).float()
+    newest = sorted(range(len(whole)), key=lambda i: whole[i].name)[-photographs.COPIES:]
+    originals = []
+    for i in newest:
+        apart = (thumbnails - thumbnails[i]).abs().mean((1, 2, 3))
+        apart[i] = torch.inf
+        original = int(apart.argmin())
+        assert apart[original] < 3 and whole[i].name[:4] != whole[original].name[:4]
+        assert whole[i].parent == whole[original].parent
+        originals.append(original)
+    test = data.cut(np.arange(len(whole)), np.array([p.parent.name for p in whole]), 0.3)[1]
+    assert any((i in test) != (j in test) for i, j in zip(newest, originals, strict=True))
+
+
+def test_one_file_is_cut_short_and_the_loader_names_it_and_reads_the_rest(built, loaded):
+    (cut,) = broken(built)
+    folder, messages = loaded
+    assert len(messages) == 1 and cut.name in messages[0] and "truncated" in messages[0]
+    assert folder.classes == ("flower", "leaves", "pagoda", "sky", "trees") and folder.image_shape == (3, 32, 32)
+    assert sum(map(len, (folder.train, folder.validation, folder.test))) == len(jpegs(built)) - 1
+    images, labels = next(iter(folder.batches("train", 32)))
+    assert images.shape == (32, 3, 32, 32) and len(set(labels.tolist())) == 5
+
+
+def test_colour_helps_and_does_not_decide(loaded):
+    """A logistic regression on the mean colour: well above the largest class, well below perfect."""
+    from sklearn.linear_model import LogisticRegression
+
+    folder, _ = loaded
+    features = [(s.images[:].float().mean((2, 3)) / 255).numpy() for s in (folder.train, folder.test)]
+    accuracy = LogisticRegression(C=100, max_iter=1000).fit(features[0], folder.train.labels).score(
+        features[1], folder.test.labels)
+    assert 0.4 < accuracy < 0.9
+
+
+def test_a_folder_that_exists_is_left_alone_and_a_crash_leaves_none(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FileExistsError, match="mine exists already and is left as it is: give a folder"):
+        photographs.build(tmp_path / "mine")
+
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        photographs.build(tmp_path / "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_loader_reads_real_photographs():
+    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse") / "flowers"
+    if not root.is_dir():
+        pytest.skip("there is no directory flowers in $CNNCOURSE_DATA (train/ and val/, one sub-directory a class)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no file is skipped
+        flowers = data.load("folder", size=64, root=root)
+    assert flowers.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert sum(map(len, (flowers.train, flowers.validation))) == len(list((root / "train").glob("*/*.jpg")))
+    assert len(flowers.test) == len(list((root / "val").glob("*/*.jpg"))) > 0
+    images, labels = next(iter(flowers.batches("train", 32, "flip")))
+    assert images.shape == (32, 3, 64, 64) and images.abs().mean() < 2 and len(set(labels.tolist())) == 5
