@@ -1,7 +1,9 @@
 """cnncourse: readable reference implementations for a course on classic convolutional networks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TypeVar
 
 __version__ = "0.1.0"
@@ -16,3 +18,12 @@ def pick(table: Mapping[str, T], name: str, kind: str) -> T:
     near = get_close_matches(name, table, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(table)}"
     raise ValueError(f"there is no {kind} '{name}': {hint}")
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path beside `path` to write to, renamed to it afterwards: a crash leaves the old file or the new one."""
+    path = Path(path)
+    beside = path.with_name(path.name + ".partial")
+    yield beside
+    beside.replace(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from . import exercises
+from . import exercises, replacing
 from .exercises import Exercise
 
 COPIED = ".cnncourse.json"  # in the student's folder: which version of each notebook was copied there
@@ -52,7 +52,10 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
             said.append(f"{target}: replaced by the newer one; nothing was written in it")
         else:
             beside = target.with_suffix(".new.ipynb")
+            while beside.exists() and fingerprint(nbformat.read(beside, as_version=4)) != copied.get(beside.name):
+                beside = beside.with_name(f"{beside.name.removesuffix('.ipynb')}.new.ipynb")  # answers there, too
             write(beside, ours)
+            copied[beside.name] = version
             said.append(f"{target}: your answers are kept; the newer notebook is {beside.name}")
         copied[path.name] = version
     write(list_of_copies, json.dumps(copied, indent=1))
@@ -60,10 +63,8 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
 
 
 def write(path: Path, text: str) -> None:
-    """Beside, and renamed."""
-    beside = path.with_name(path.name + ".partial")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def with_solutions(notebook: NotebookNode, lesson: str) -> NotebookNode:

@@ -28,6 +28,8 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
+from . import replacing
+
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 MEASURED = re.compile(r"\*Measured: (?P<seconds>\d+) seconds and (?P<gb>[\d.]+) GB on (?P<cores>\d+) cores.*?\*")
@@ -94,9 +96,8 @@ def update_times(notebooks: list[Path], results: list[Result]) -> None:
         line = f"*Measured: {result.seconds:.0f} seconds and {result.peak_mb / 1000:.1f} GB on {where}.*"
         text = path.read_text(encoding="utf-8")
         if result.status == "passed" and MEASURED.search(text):
-            beside = path.with_name(path.name + ".part")
-            beside.write_text(MEASURED.sub(line, text, count=1), encoding="utf-8")
-            beside.replace(path)
+            with replacing(path) as beside:
+                beside.write_text(MEASURED.sub(line, text, count=1), encoding="utf-8")
 
 
 def execute(source: Path, profile: str, out: Path, timeout: int, threads: int, stop: threading.Event) -> Result:
@@ -201,15 +202,14 @@ def machine() -> dict:
 
 
 def write_report(out: Path, results: list[Result], about: dict) -> None:
-    """Write out/report.json and out/report.md, each beside its place and then renamed."""
+    """Write out/report.json and out/report.md."""
     report = json.dumps({"machine": about, "results": [asdict(result) for result in results]}, indent=2)
     heading, *rows = [[text.replace("|", r"\|") for text in row] for row in table(results)]
     lines = [f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *rows]]
     page = "\n".join([*lines, "", total(results), "", *(f"- {name}: {value}" for name, value in about.items())])
     for name, text in {"report.json": report, "report.md": page}.items():
-        beside = out / f"{name}.part"
-        beside.write_text(text + "\n", encoding="utf-8")
-        beside.replace(out / name)
+        with replacing(out / name) as beside:
+            beside.write_text(text + "\n", encoding="utf-8")
 
 
 def report_table(results: list[Result]) -> str:

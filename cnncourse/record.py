@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from . import replacing
+
 
 def versions() -> dict[str, str]:
     """Versions of the packages that a training result can depend on."""
@@ -59,11 +61,9 @@ class Record:
         return [row[name] for row in self.rows]
 
     def save(self, path: str | Path) -> None:
-        """Write JSON beside `path` and rename it, so that a crash leaves the old file or the new one, never half."""
-        path = Path(path)
-        beside = path.with_name(path.name + ".partial")
-        beside.write_text(self.as_json(), encoding="utf-8")
-        os.replace(beside, path)
+        """Write JSON."""
+        with replacing(path) as beside:
+            beside.write_text(self.as_json(), encoding="utf-8")
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -3,7 +3,6 @@
 `for row in fit(...): record.append(row)`: the caller prints, plots, saves or stops.
 """
 
-import os
 import pickle
 import time
 import zipfile
@@ -15,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from . import replacing
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
 DAMAGE = (RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError, zipfile.BadZipFile)
@@ -136,17 +137,15 @@ def fit(model: nn.Module, training: Iterable, validation: Iterable, optimizer: t
 
 def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer,
                     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None, **extra) -> None:
-    """Write all that a training needs to go on, beside `path`, and rename, so that a crash never leaves half a file.
+    """Write all that a training needs to go on.
 
     extra: more plain values to keep, such as the epoch or the record's rows.
     """
-    path = Path(path)
-    beside = path.with_name(path.name + ".partial")
     random = {"cpu": torch.get_rng_state()} | (
         {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {})
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random,
-                "scheduler": scheduler.state_dict() if scheduler is not None else None, **extra}, beside)
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random,
+                    "scheduler": scheduler.state_dict() if scheduler is not None else None, **extra}, beside)
 
 
 def read_checkpoint(path: str | Path) -> dict:

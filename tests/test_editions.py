@@ -103,6 +103,16 @@ def test_a_students_copy_is_never_overwritten(tmp_path):
     assert mine.read_text() == written and "And another." in (mine.parent / "02_lenet.new.ipynb").read_text()
     assert "kept as it is" in editions.start([ours], mine.parent)[0]
 
+    second = mine.parent / "02_lenet.new.ipynb"
+    newer.cells[0].source += " A third."
+    nbformat.write(newer, ours)
+    assert "notebook is 02_lenet.new.ipynb" in editions.start([ours], mine.parent)[0]  # nothing was written in that one
+    nbformat.write(theirs, second)
+    newer.cells[0].source += " A fourth."
+    nbformat.write(newer, ours)
+    assert "notebook is 02_lenet.new.new.ipynb" in editions.start([ours], mine.parent)[0]
+    assert "answer = 42" in second.read_text() and mine.read_text() == written
+
 
 def test_progress_names_what_is_left_and_reports_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CNNCOURSE_PROGRESS", str(tmp_path / "progress.jsonl"))

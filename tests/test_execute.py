@@ -112,7 +112,7 @@ def test_both_reports_hold_every_notebook_and_the_machine(course):
     assert {"python", "torch", "platform", "cores", "jobs", "profile", "total seconds"} <= set(report["machine"])
     page = (out / "report.md").read_text(encoding="utf-8")
     assert all(f"| {name} | {result.status} |" in page for name, result in results.items())
-    assert r"bad \| news" in page and not list(out.glob("*.part"))
+    assert r"bad \| news" in page and not list(out.glob("*.partial"))
 
 
 def test_the_table_has_aligned_columns_and_a_total():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cnncourse import exercises, progress
-from cnncourse.exercises import LESSONS, LEVELS, behaviour, exercise
+from cnncourse.exercises import LESSONS, behaviour, exercise
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WRITTEN = [lesson for lesson, module in LESSONS.items() if find_spec(f"cnncourse.exercises.{module}")]
@@ -61,11 +61,18 @@ def shape(ex, value, case):
     return list(seen.shape) if isinstance(seen, Tensor) else len(seen) if isinstance(seen, list | tuple) else None
 
 
+class Unreadable:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
 @each
 def test_garbage_is_wrong_and_never_raises(ex):
     garbage = ["text", 7, float("nan"), [], lambda *a: "text", lambda *a: float("nan"), lambda *a: torch.zeros(1, 7),
                lambda: 0, lambda *a: 1 / 0, lambda *a: [None], lambda *a: nn.Identity(), lambda *a: exit(1),
                lambda *a: {}, lambda *a: torch.full((2, 3), float("nan")), type]
+    garbage += [lambda *a: 1j, lambda *a: 10**400, lambda *a: torch.zeros((), device="meta"), lambda *a: Unreadable(),
+                lambda *a: {"more": 1}]
     for answer in garbage:
         result = ex.judge(answer, random.Random(0))
         assert not result and result.outcome == "wrong" and len(result.message) > 10
@@ -89,7 +96,8 @@ def test_a_check_leaves_the_random_numbers_of_the_student_alone(ex):
 
 @each
 def test_an_exercise_says_its_task_minutes_level_and_three_hints(ex):
-    assert len(ex.task) > 30 and 1 <= ex.minutes <= 30 and ex.level in LEVELS and len(ex.hints) >= 3
+    assert len(ex.function.__doc__) > 30 and 1 <= ex.minutes <= 30 and len(ex.hints) >= 3
+    assert ex.level in ("easy", "medium", "hard")
     assert ex.hints[0] in ex.hint() and ex.hints[-1] in ex.hint(len(ex.hints)) and ex.hints[-1] in ex.hint(99)
     definition = ast.parse(ex.solution().strip("`").removeprefix("python")).body[0]
     assert definition.name == ex.function.__name__ and not definition.decorator_list
@@ -141,6 +149,15 @@ def test_an_unknown_mistake_is_answered_with_the_first_difference():
         lambda n: nn.Linear(n, 2))
     message = layer.judge(lambda n: nn.Linear(n, 1), random.Random()).message
     assert "the number of parameters: your answer is `4`, the right one is `8`" in message
+
+
+def test_a_result_with_too_many_parts_is_told_which():
+    @exercise(1, "easy", ("a", "b", "c"), cases=lambda chance: [(2,)])
+    def both(n):
+        return {"sum": n + n}
+
+    assert "For n = `2`, product: your answer is `4`" in both.judge(lambda n: {"sum": 4, "product": 4},
+                                                                   random.Random()).message
 
 
 def test_checks_are_noted_and_blanks_are_not(tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ import random
 import textwrap
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -39,7 +40,6 @@ LESSONS = {"01_convolution_arithmetic": "convolution", "02_lenet": "lenet", "03_
            "05_googlenet": "googlenet", "06_resnet": "resnet", "07_comparison": "comparison",
            "08_debugging_clinic": "clinic", "09_your_own_images": "images"}  # notebook → module of its exercises
 SECONDS = 20  # that an answer may take for all its inputs
-LEVELS = ("easy", "medium", "hard")
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,6 @@ class Exercise:
     def name(self) -> str:
         """For example "vgg.stack"."""
         return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__name__}"
-
-    @property
-    def task(self) -> str:
-        return inspect.getdoc(self.function)
 
     def check(self, answer: Callable) -> Result:
         """Whether an answer is right, and if not, which mistake it holds. Never raises, and never runs on for ever."""
@@ -175,11 +171,12 @@ class Exercise:
         inputs = ", ".join(f"{name} = {describe(value)}" for name, value in zip(names, case, strict=False))
         where = f"For {inputs}" if inputs else "When called"
         if isinstance(here, dict) and isinstance(there, dict):
-            key = next(k for k in here if not same(there.get(k), here[k]))
-            where, there, here = f"{where}, {key}", there.get(key), here[key]
+            key = next(k for k in {**here, **there} if not same(there.get(k), here.get(k)))
+            where, there, here = f"{where}, {key}", there.get(key), here.get(key)
         if isinstance(there, Tensor) and isinstance(here, Tensor) and there.shape == here.shape:
-            apart = (there.double() - here.double()).abs().max().item()
-            return f"{where}: the shape is right, the values are not. The largest difference is {apart:.2g}."
+            with suppress(RuntimeError):  # a tensor may hold no numbers
+                apart = (there.to(torch.complex128) - here).abs().max().item()
+                return f"{where}: the shape is right, the values are not. The largest difference is {apart:.2g}."
         return f"{where}: your answer is {describe(there)}, the right one is {describe(here)}."
 
 
@@ -251,21 +248,21 @@ def within(seconds: float, call: Callable) -> tuple[str, object]:
 
 
 def same(a, b) -> bool:
-    """Equal up to rounding."""
-    if isinstance(a, Tensor | np.ndarray) or isinstance(b, Tensor | np.ndarray):
-        try:
-            a, b = torch.as_tensor(a).double(), torch.as_tensor(b).double()
-        except (TypeError, ValueError, RuntimeError):
-            return False
-        size = b.abs().max().item() if b.numel() else 0
-        return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5 * max(size, 1e-6))
-    if isinstance(b, dict):
-        return isinstance(a, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in b)
-    if isinstance(b, list | tuple):
-        return isinstance(a, list | tuple) and all(same(*pair) for pair in zip_longest(a, b))
-    if isinstance(a, Number) and isinstance(b, Number):
-        return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
-    return type(a) is type(b) and a == b
+    """Equal up to rounding; False for what cannot be compared."""
+    try:
+        if isinstance(a, Tensor | np.ndarray) or isinstance(b, Tensor | np.ndarray):
+            a, b = (torch.as_tensor(value).to(torch.complex128) for value in (a, b))
+            size = b.abs().max().item() if b.numel() else 0
+            return a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-5 * max(size, 1e-6))
+        if isinstance(b, dict):
+            return isinstance(a, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in b)
+        if isinstance(b, list | tuple):
+            return isinstance(a, list | tuple) and all(same(*pair) for pair in zip_longest(a, b))
+        if isinstance(a, Number) and isinstance(b, Number):
+            return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
+        return type(a) is type(b) and bool(a == b)
+    except Exception:  # an answer may return anything, such as 1j or a tensor without numbers
+        return False
 
 
 def describe(value) -> str:
@@ -274,6 +271,7 @@ def describe(value) -> str:
         return f"a tensor of {' x '.join(map(str, value.shape))}"
     if isinstance(value, nn.Module):
         return f"a network ({type(value).__name__})"
-    if isinstance(value, Tensor):
-        value = value.item()
-    return f"`{short(value)}`"
+    try:
+        return f"`{short(value.item() if isinstance(value, Tensor) else value)}`"
+    except Exception:  # a student's own __repr__
+        return f"a {type(value).__name__}"
