@@ -1,6 +1,7 @@
 """Every test runs on few threads, because several test processes share the cores, and on the same random numbers."""
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -11,3 +12,17 @@ import torch  # noqa: E402
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, driven by Playwright. Without it, tests that need it are skipped; in CI they fail."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no chromium here (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright  # of the developer's environment
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()

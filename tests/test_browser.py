@@ -13,8 +13,6 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here (Debian: apt install chromium)")
 
 
 @pytest.fixture(scope="module")
@@ -55,38 +53,33 @@ def wait_until(page, status: str, seconds: int) -> None:
     page.wait_for_selector(indicator, state="attached", timeout=1000 * seconds)
 
 
-def run_all(address: str, name: str, picture: Path | None = None) -> list[str]:
+def run_all(browser, address: str, name: str, picture: Path | None = None) -> list[str]:
     """Open a notebook, run all cells and save it; returns the requests to other hosts."""
-    from playwright.sync_api import sync_playwright
-
     foreign = []
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        # A tall window: JupyterLab draws only the cells that can be seen.
-        page = browser.new_page(viewport={"width": 1200, "height": 30_000 if picture else 1_500})
-        page.on("request", lambda r: foreign.append(r.url))
-        page.goto(f"{address}/lab/tree/{name}.ipynb?reset")  # without tabs of an earlier visit
-        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
-        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)  # without a kernel, nothing runs
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-        wait_until(page, "busy", 60)
-        wait_until(page, "idle", 300)
-        page.keyboard.press("Control+s")  # the file holds every cell, the page only those in view
-        page.wait_for_timeout(3000)
-        if picture:
-            page.wait_for_timeout(1500)
-            page.locator(".jp-NotebookPanel:visible .jp-Notebook").screenshot(path=picture)
-        browser.close()
+    # A tall window: JupyterLab draws only the cells that can be seen.
+    page = browser.new_page(viewport={"width": 1200, "height": 30_000 if picture else 1_500})
+    page.on("request", lambda r: foreign.append(r.url))
+    page.goto(f"{address}/lab/tree/{name}.ipynb?reset")  # without tabs of an earlier visit
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)  # without a kernel, nothing runs
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    wait_until(page, "busy", 60)
+    wait_until(page, "idle", 300)
+    page.keyboard.press("Control+s")  # the file holds every cell, the page only those in view
+    page.wait_for_timeout(3000)
+    if picture:
+        page.wait_for_timeout(1500)
+        page.locator(".jp-NotebookPanel:visible .jp-Notebook").screenshot(path=picture)
+    page.close()
     return [url for url in foreign if url.startswith("http") and not url.startswith(address)]
 
 
-@needs_browser
-def test_run_all_in_jupyterlab_shows_no_error_and_asks_no_other_host(lab):
+def test_run_all_in_jupyterlab_shows_no_error_and_asks_no_other_host(browser, lab):
     address, folder = lab
     path = folder / "01_convolution_arithmetic.ipynb"
     nbformat.write(without_outputs(nbformat.read(path, as_version=4)), path)
-    assert run_all(address, path.stem) == []
+    assert run_all(browser, address, path.stem) == []
     cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     assert [c.execution_count for c in cells] == list(range(1, len(cells) + 1))
     assert not [o for c in cells for o in c.outputs if o.output_type == "error"]
