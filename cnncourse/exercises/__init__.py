@@ -28,7 +28,7 @@ from functools import partial
 from importlib import import_module
 from itertools import zip_longest
 from numbers import Number
-from reprlib import repr as short
+from reprlib import Repr
 
 import numpy as np
 import torch
@@ -265,13 +265,19 @@ def same(a, b) -> bool:
         return False
 
 
+class Short(Repr):
+    def repr_float(self, value: float, level: int) -> str:
+        return f"{value:.8g}"
+
+
 def describe(value) -> str:
     """A value in a few words."""
     if isinstance(value, Tensor) and value.ndim:
         return f"a tensor of {' x '.join(map(str, value.shape))}"
     if isinstance(value, nn.Module):
         return f"a network ({type(value).__name__})"
-    try:
-        return f"`{short(value.item() if isinstance(value, Tensor) else value)}`"
-    except Exception:  # a student's own __repr__
-        return f"a {type(value).__name__}"
+    with suppress(Exception):  # a student's own __repr__ may raise
+        value = value.item() if isinstance(value, Tensor) else value
+        if "\n" not in repr(value) and " at 0x" not in repr(value):
+            return f"`{Short().repr(value)}`"
+    return f"an object of type {type(value).__name__}"
