@@ -70,3 +70,16 @@ def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
     assert first.split()[0] == "mnist_cnn-digits-adam-1epochs-0" and (tmp_path / "curves.png").stat().st_size > 10_000
     monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "resnet20", "--plot", str(tmp_path / "none.png")])
     assert cli.main() == 2 and "no record is of these models" in capsys.readouterr().err
+
+
+def accuracies(model: str, part: str) -> list[float]:
+    """Of the runs of ten epochs on CIFAR-10, one a seed: of the last training epoch, or of the test images."""
+    runs = experiment.recorded(model, data="cifar10", recipe="laptop", epochs=10)
+    return [run.test["accuracy"] if part == "test" else run.rows[-1]["train_accuracy"] for run in runs]
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("worse, better", [("plain56", "plain20"), ("plain20", "resnet20"), ("resnet20", "resnet56")],
+                         ids=["depth harms plain networks", "shortcuts help", "with shortcuts depth helps"])
+def test_what_lesson_6_says_of_depth_holds_for_every_pair_of_recorded_seeds(worse, better, part):
+    assert max(accuracies(worse, part)) < min(accuracies(better, part))
