@@ -70,11 +70,12 @@ def constant(node: ast.AST) -> object:
 def unproven(path: Path) -> list[str]:
     """Numbers in the text that nothing in the notebook vouches for, each with its surroundings.
 
-    The first cell has its own tests; references cite.
+    The header, which ends at the first code cell, has its own tests; references cite.
     """
     cells = nbformat.read(path, as_version=4).cells
     known = proofs([c for c in cells if c.cell_type == "code"])
-    texts = [c.source for c in cells if c.cell_type == "markdown" and not c.source.startswith("## References")][1:]
+    body = cells[[c.cell_type for c in cells].index("code"):]
+    texts = [c.source for c in body if c.cell_type == "markdown" and not c.source.startswith("## References")]
     return [f"{number} in: {' '.join(line.split())}" for text in texts for line in text.split("\n\n")
             for number, values in claims(line) if not any(close(v, k) for v in values for k in known)]
 

@@ -173,7 +173,7 @@ class Exercise:
         if isinstance(here, dict) and isinstance(there, dict):
             key = next(k for k in {**here, **there} if not same(there.get(k), here.get(k)))
             where, there, here = f"{where}, {key}", there.get(key), here.get(key)
-        if isinstance(there, Tensor) and isinstance(here, Tensor) and there.shape == here.shape:
+        if isinstance(there, Tensor) and isinstance(here, Tensor) and there.shape == here.shape and here.ndim:
             with suppress(RuntimeError):  # a tensor may hold no numbers
                 apart = (there.to(torch.complex128) - here).abs().max().item()
                 return f"{where}: the shape is right, the values are not. The largest difference is {apart:.2g}."

@@ -208,6 +208,13 @@ def neighbouring_pixels(a, n, alpha, beta, k):
 
 
 @normalise.mistake
+def itself_alone(a, n, alpha, beta, k):
+    """Each channel is divided by a term of its own value only. The sum runs over its n // 2 neighbours on each side as
+    well."""
+    return a / (k + alpha * a.square()) ** beta
+
+
+@normalise.mistake
 def not_squared(a, n, alpha, beta, k):
     """The neighbours are summed without being squared."""
     return a.sqrt() * local_response_norm(a.sqrt(), n, alpha, beta, k)
@@ -332,6 +339,12 @@ def pooled_side_by_side(n_in, n_out, groups):
 def no_padding(n_in, n_out, groups):
     """The convolution loses two rows and columns at each side: it needs a padding."""
     return nn.Sequential(nn.Conv2d(n_in, n_out, 5, groups=groups), nn.ReLU(), LocalResponseNorm(), nn.MaxPool2d(3, 2))
+
+
+@second_stage.mistake
+def no_normalisation(n_in, n_out, groups):
+    """The local response normalisation between the ReLU and the pooling is missing."""
+    return nn.Sequential(nn.Conv2d(n_in, n_out, 5, padding=2, groups=groups), nn.ReLU(), nn.MaxPool2d(3, 2))
 
 
 @second_stage.mistake

@@ -37,6 +37,12 @@ def of_the_whole_population(values):
 
 
 @mean_and_deviation.mistake
+def deviation_first(values):
+    """Both numbers are right, but the mean comes first."""
+    return statistics.stdev(values), statistics.fmean(values)
+
+
+@mean_and_deviation.mistake
 def no_root(values):
     """This is the variance, in squared units. Its root is the standard deviation."""
     return statistics.fmean(values), statistics.variance(values)
@@ -298,6 +304,12 @@ def ranked(logits, descending=True):
 def accuracies(logits, labels):
     """These are the accuracies. An error is the share of wrong answers."""
     return 1 - error(ranked(logits)[:, :1], labels), 1 - error(ranked(logits)[:, :5], labels)
+
+
+@error_rates.mistake
+def top_five_first(logits, labels):
+    """Both errors are right, but the top-1 error comes first."""
+    return error(ranked(logits)[:, :5], labels), error(ranked(logits)[:, :1], labels)
 
 
 @error_rates.mistake

@@ -328,6 +328,18 @@ def heads_in_evaluation(outputs, labels, training):
 
 
 @total_loss.mistake
+def heads_ignored(outputs, labels, training):
+    """In training your loss is that of the end alone, so nothing reaches the heads. There each of them counts 0.3."""
+    return total_loss.function(outputs, labels, False)
+
+
+@total_loss.mistake
+def wrong_way_round(outputs, labels, training):
+    """Your heads count in evaluation and not in training. It is the other way round."""
+    return total_loss.function(outputs, labels, not training)
+
+
+@total_loss.mistake
 def weight_on_the_end(outputs, labels, training):
     """Your 0.3 stands before the end's loss as well, or before the whole sum. The end counts fully."""
     return (0.3 if training else 1) * sum(F.cross_entropy(x, labels) for x in outputs[:len(outputs) if training else 1])

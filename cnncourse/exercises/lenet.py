@@ -241,6 +241,13 @@ def summed(model, images, labels, optimizer, steps):
 
 
 @learn.mistake
+def returns_in_the_loop(model, images, labels, optimizer, steps):
+    """Your list holds one loss only. The `return` stands inside the loop, so that the function ends after its first
+    step, or the list is made anew in each step."""
+    return learn.function(model, images, labels, optimizer, 1)
+
+
+@learn.mistake
 def looks_afterwards(model, images, labels, optimizer, steps):
     """Your list begins with the loss after the first step: you ask the network again once its weights have moved. The
     loss that gave the gradients is asked for."""
@@ -303,6 +310,12 @@ def whole_division(logits, labels):
 def count(logits, labels):
     """That is the number of right answers. The share is asked for, so that sets of different size can be compared."""
     return (logits.argmax(dim=1) == labels).sum().item()
+
+
+@accuracy.mistake
+def errors(logits, labels):
+    """That is the share of wrong answers. The share of right ones is asked for."""
+    return (logits.argmax(dim=1) != labels).sum().item() / len(labels)
 
 
 @accuracy.mistake
