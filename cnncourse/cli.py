@@ -140,6 +140,14 @@ def progress(args: argparse.Namespace) -> int:
     return 0
 
 
+def exam(args: argparse.Namespace) -> int:
+    from .exam import write
+
+    sheet, key = write(args.seed, args.out)
+    print(f"the sheet is {sheet}, its key {key}")
+    return 0
+
+
 def doctor(args: argparse.Namespace) -> int:
     from .doctor import checks, render
 
@@ -159,6 +167,11 @@ def compare(args: argparse.Namespace) -> int:
     for name, net in zip((args.first, args.second), nets, strict=True):
         print(f"{name}, for one image of {' x '.join(map(str, net.input_shape))}\n{stages(net)}\n")
     print(f"what {args.second} has more (+) or less (-) than {args.first}\n{diff(*nets)}")
+    if args.picture:
+        from .pictures import draw
+
+        draw({args.first: stages(nets[0]), args.second: stages(nets[1])}, args.colour).save(args.picture)
+        print(f"\nboth are drawn in {args.picture}")
     return 0
 
 
@@ -225,9 +238,15 @@ def parser() -> argparse.ArgumentParser:
                          "repository on GitHub, and a cell that installs the course there")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the edition goes")
 
+    sub = command(exam, "Write a sheet of convolution arithmetic with fresh numbers, and its key.")
+    sub.add_argument("--seed", type=int, required=True, help="of the numbers: the same seed, the same sheet")
+    sub.add_argument("--out", type=Path, default=Path("exam"), metavar="DIR", help="for exam.md and key.md")
+
     sub = command(compare, "Print the tables of two networks, and what differs.")
     sub.add_argument("first", metavar="MODEL", help="a name such as vgg11")
     sub.add_argument("second", metavar="MODEL", help="another, such as vgg16")
+    sub.add_argument("--picture", type=Path, metavar="FILE", help="draw both into this .svg file as well")
+    sub.add_argument("--colour", default="macs", help="of the picture: parameters, macs or memory")
 
     sub = command(bench, "Measure the course's programs against the usual ones, as ratios.")
     sub.add_argument("what", nargs="*", metavar="SUITE", help="models, loop, steps or start; by default all of them")

@@ -13,10 +13,11 @@ PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
     "bench": {"data", "layers", "models", "train"},
-    "cli": {"bench", "doctor", "editions", "execute", "exercises", "experiment", "models", "plots", "progress",
-            "recipes", "record", "trace", "train"},
+    "cli": {"bench", "doctor", "editions", "exam", "execute", "exercises", "experiment", "models", "pictures",
+            "plots", "progress", "recipes", "record", "trace", "train"},
     "data": {"shapes"},
     "editions": {"exercises"},
+    "exam": {"arithmetic"},
     "exercises.__init__": {"progress"},
     "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
     "layers": {"arithmetic"},
@@ -28,6 +29,7 @@ ALLOWED = {
     "models.lenet": {"inputs"},
     "models.resnet": {"inputs"},
     "models.vgg": {"inputs", "layers"},
+    "pictures": {"trace"},
     "trace": {"arithmetic"},
     "weights": {"models"},
 }
@@ -73,8 +75,8 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["arithmetic", "record", "recipes", "shapes", "cli", "execute", "doctor",
-                                    "progress"])
+@pytest.mark.parametrize("module", ["arithmetic", "record", "recipes", "shapes", "cli", "exam", "execute", "doctor",
+                                    "explorer", "progress"])
 def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
 
