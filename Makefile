@@ -8,7 +8,7 @@ comma := ,
 TORCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help course test mutants bench lab notebooks book clean
+.PHONY: help course test mutants bench lab notebooks book slides clean
 
 help:
 	@echo "make course    set up .venv and execute every notebook into $(OUT)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench     measure networks, loop and start against the usual ones"
 	@echo "make lab       copy the notebooks to my_notebooks (never over your answers) and open them in JupyterLab"
 	@echo "make book      build the notebooks as a website into build/book"
+	@echo "make slides    build the slides of each lesson into build/slides, for any browser, without the network"
 	@echo "make notebooks execute the notebooks in place, so that their stored outputs are true"
 
 # What is installed is current until one of these files changes. uv is several times faster than pip; where a proxy or
@@ -61,10 +62,15 @@ lab: .venv/student
 	$(BIN)/jupyter lab --notebook-dir=my_notebooks
 
 notebooks: .venv/student
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+		--ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 book: .venv/developer
+	rm -rf build/book
 	$(BIN)/python -m sphinx -W -b html book build/book
+
+slides: .venv/developer
+	$(BIN)/python book/slides.py
 
 clean:
 	rm -rf build
