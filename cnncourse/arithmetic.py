@@ -16,12 +16,12 @@ def output_size(n: int, k: int, s: int = 1, p: int = 0, d: int = 1, ceil_mode: b
     if min(n, k, s, d) < 1 or p < 0:
         raise ValueError(f"n={n}, k={k}, s={s}, p={p}, d={d}: padding must be at least 0, all others at least 1")
     window = d * (k - 1) + 1
-    if n + 2 * p < window:
-        raise ValueError(f"a window of {window} does not fit into {n} + 2*{p} pixels: enlarge the input or the padding")
     steps = (n + 2 * p - window) / s
     out = (ceil(steps) if ceil_mode else floor(steps)) + 1
     if ceil_mode and (out - 1) * s >= n + p:
         out -= 1
+    if out < 1:
+        raise ValueError(f"a window of {window} does not fit into {n} + 2*{p} pixels: enlarge the input or the padding")
     return out
 
 
