@@ -1,0 +1,402 @@
+"""Convolution arithmetic on paper: a sheet of questions with fresh numbers, and its key. Plain Python, no torch.
+
+A question is a function that draws its numbers. The key shows each formula with the numbers put in, and beside it what
+the usual mistakes give, so that a wrong number on paper points to its cause.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from pathlib import Path
+from random import Random
+from string import ascii_lowercase
+from typing import TypeVar
+
+from . import __version__, replacing
+from .arithmetic import output_size, receptive_field, unseen
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A usual mistake: the formula as it would be written down, with the numbers put in, and what is wrong with it."""
+
+    formula: str
+    cause: str
+
+    @property
+    def value(self) -> int:
+        return result(self.formula)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A number to find, by `formula`, or a sentence to write, such as `words`. `ask` is empty where a table asks."""
+
+    ask: str
+    points: int
+    formula: str = ""
+    slips: tuple[Slip, ...] = ()
+    words: str = ""
+
+    @property
+    def answer(self) -> str:
+        return self.words or f"{result(self.formula):,}"
+
+
+@dataclass(frozen=True)
+class Question:
+    title: str
+    given: str
+    parts: tuple[Part, ...]
+
+    @property
+    def points(self) -> int:
+        return sum(part.points for part in self.parts)
+
+
+def result(formula: str) -> int:
+    """What one of this module's own formulas gives, such as "floor((9 + 2*0 - 4) / 2) + 1"."""
+    return int(eval(formula, {"floor": floor, "ceil": ceil}))
+
+
+def fair(question: Question) -> bool:
+    """Whether no mistake happens to give the right number."""
+    return all(slip.value != result(part.formula) for part in question.parts for slip in part.slips)
+
+
+def one_of(chance: Random, values: Sequence[T]) -> T:
+    """A value drawn by `random()`, the one method that gives the same numbers in every version of Python."""
+    return values[int(chance.random() * len(values))]
+
+
+def conv(n_in: int, n_out: int, k: int, s: int = 1, p: int = 0, d: int = 1, groups: int = 1, bias: bool = True) -> str:
+    """A convolution as it is written in PyTorch, without the options that have PyTorch's default."""
+    options = {f"stride={s}": s > 1, f"padding={p}": p > 0, f"dilation={d}": d > 1, f"groups={groups}": groups > 1,
+               "bias=False": not bias}
+    return f"nn.Conv2d({', '.join([str(n_in), str(n_out), str(k), *(text for text, on in options.items() if on)])})"
+
+
+def pool(k: int, s: int) -> str:
+    return f"nn.MaxPool2d({k})" if s == k else f"nn.MaxPool2d({k}, stride={s})"
+
+
+def rows(n: int, k: int, s: int = 1, p: int = 0) -> str:
+    """The formula for the output size; k is the whole window, with dilation."""
+    padded = f"{n} + 2*{p}" if p else n
+    return f"floor(({padded} - {k}) / {s}) + 1"
+
+
+STEPS = "steps were counted; the window has also stood where it starts"
+PADDED_ONCE = "the padding was added once; it stands on both sides"
+ROUNDED_UP = "rounded up; a window that does not fit is left out"
+UNSTRIDED = "stride 1; a pooling whose stride is not written strides by its window"
+NO_BIAS = "the biases are missing"
+ONE_MAP = "one channel alone"
+
+
+def whole(chance: Random) -> Question:
+    c, width, k, s = (one_of(chance, drawn) for drawn in ((1, 3, 4), (6, 8, 12, 16, 24), (3, 5, 7), (2, 3, 4)))
+    p, out = one_of(chance, range(1, k // 2 + 1)), one_of(chance, range(9, 33))
+    n = k - 2 * p + s * (out - 1)
+    given = f"An image of {c} x {n} x {n} goes through `{conv(c, width, k, s, p)}`."
+    return Question("The shape that comes out", given, (
+        Part("How many rows come out?", 2, rows(n, k, s, p), (
+            Slip(f"({n} + 2*{p} - {k}) / {s}", STEPS),
+            Slip(rows(n, k, s), "the padding was forgotten"),
+            Slip(f"floor(({n} + {p} - {k}) / {s}) + 1", PADDED_ONCE))),
+        Part("How many channels come out?", 1, f"{width}", (
+            Slip(f"{c}", "these are the channels that go in"),
+            Slip(f"{c}*{width}", "a kernel sums over all input channels, and makes one map of them")))))
+
+
+def floored(chance: Random) -> Question:
+    k, s, out = (one_of(chance, drawn) for drawn in ((3, 5, 7), (2, 3, 4), range(8, 21)))
+    n = k + s * (out - 1) + one_of(chance, range(1, s))
+    last = n - unseen(n, k, s)
+    given = f"`{conv(1, 1, k, s)}` slides over an image with {n} columns, which are counted from 1, from the left."
+    return Question("A division with a remainder", given, (
+        Part("How many columns come out?", 2, rows(n, k, s), (
+            Slip(f"ceil(({n} - {k}) / {s}) + 1", ROUNDED_UP),
+            Slip(f"floor({n} / {s})", "all columns were divided into steps; the first window takes its own off"))),
+        Part("Which is the last column of the image that a window sees?", 2, f"({out} - 1)*{s} + {k}", (
+            Slip(f"{n}", "the remainder was overlooked"),
+            Slip(f"({out} - 1)*{s} + 1", "the last window begins there"))),
+        Part("How many columns does no window see?", 1, f"{n} - {last}", (
+            Slip(f"{n} % {s}", "the remainder of all columns; the first window takes its own off"),))))
+
+
+def dilated(chance: Random) -> Question:
+    n, k, d, even = (one_of(chance, drawn) for drawn in (range(24, 49), (3, 5), (2, 3, 4), (2, 4, 6)))
+    window, half = d * (k - 1) + 1, even // 2
+    given = f"`{conv(8, 8, k, d=d)}` slides over an image of 8 x {n} x {n}."
+    return Question("Dilation, and a map that keeps its size", given, (
+        Part("How many columns does its window cover?", 1, f"{d}*({k} - 1) + 1", (
+            Slip(f"{d}*{k}", "there is no gap behind the last weight"),
+            Slip(f"{k}", "the dilation was forgotten"))),
+        Part("How many rows come out?", 1, f"{n} - {window} + 1", (
+            Slip(f"{n} - {k} + 1", "the dilation was forgotten"),
+            Slip(f"{n} - {window}", STEPS))),
+        Part(f"With which padding do {n} rows come out?", 2, f"{d}*({k} - 1) / 2", (
+            Slip(f"{d}*({k} - 1)", "that is for both sides together; a padding is given for one side"),
+            Slip(f"({k} - 1) / 2", "the dilation was forgotten"))),
+        Part(f"Now `{conv(8, 8, even, p=half)}` stands in its place. How many rows come out?", 2,
+             f"{n} + 2*{half} - {even} + 1", (
+                 Slip(f"{n}", "equal padding on both sides never keeps the size with an even kernel"),
+                 Slip(f"{n} + {half} - {even} + 1", PADDED_ONCE)))))
+
+
+def pooled(chance: Random) -> Question:
+    channels, (k, s) = one_of(chance, (6, 16, 24, 64)), one_of(chance, ((2, 2), (3, 2), (3, 3)))
+    n = k + s * one_of(chance, range(5, 20)) + one_of(chance, range(1, s))
+    up = f"ceil(({n} - {k}) / {s}) + 1"
+    return Question("Pooling, with either rounding", f"A map of {channels} x {n} x {n} goes through `{pool(k, s)}`.", (
+        Part("How many rows come out?", 1, rows(n, k, s), (
+            Slip(up, "rounded up; PyTorch rounds down unless it is told otherwise"),
+            *([Slip(f"{n} - {k} + 1", UNSTRIDED)] if s == k else []))),
+        Part("How many rows come out with `ceil_mode=True`?", 1, up, (Slip(rows(n, k, s), "rounded down"),)),
+        Part("How many channels come out?", 1, f"{channels}", (Slip("1", "every channel is pooled by itself"),)),
+        Part("How many parameters does the layer have?", 1, "0", (
+            Slip(f"{channels}*{k}*{k}", "a maximum has nothing to learn"),))))
+
+
+def seen(chance: Random) -> Question:
+    k1, s1, k2, k3, k4, s4 = (one_of(chance, drawn) for drawn in ((3, 5, 7), (1, 2), (2, 3), (3, 5), (3, 5), (1, 2)))
+    chain = [(k1, s1), (k2, 2), (k3, 1), (k4, s4)]
+    layers = [conv(3, 8, k1, s1), pool(k2, 2), conv(8, 16, k3), conv(16, 16, k4, s4)]
+    listed = "\n".join(f"{number}. `{text}`" for number, text in enumerate(layers, 1))
+    two, jump = receptive_field(chain[:2])
+    return Question("What one output sees", f"A large image goes through four layers.\n\n{listed}", (
+        Part("How many columns of the image does one output of layer 2 see?", 2,
+             f"1 + ({k1} - 1)*1 + ({k2} - 1)*{s1}", (
+                 Slip(f"{k1} + {k2}", "each layer adds its window without the column that is seen already"),
+                 Slip(f"{k1} + ({k2} - 1)*{jump}", "the stride of a layer counts for later layers only"))),
+        Part("How many columns of the image does one output of layer 4 see?", 3,
+             f"{two} + ({k3} - 1)*{jump} + ({k4} - 1)*{jump}", (
+                 Slip(f"1 + {' + '.join(f'({k} - 1)' for k, _ in chain)}", "the strides were forgotten"),
+                 Slip(f"{two} + {k3}*{jump} + {k4}*{jump}", "each layer adds its window less one, times the jump"))),
+        Part("An output of layer 4 and its right neighbour see two windows of the image. How many columns apart do "
+             "they begin?", 1, "*".join(str(s) for _, s in chain), (
+                 Slip(" + ".join(str(s) for _, s in chain), "strides multiply"),
+                 Slip(f"{s4}", "the last stride alone")))))
+
+
+def counted(chance: Random) -> Question:
+    a, b, k = (one_of(chance, drawn) for drawn in ((3, 4, 6, 8, 16), (8, 10, 12, 16, 20, 32), (3, 5)))
+    weights = f"{b}*{a}*{k}*{k}"
+    return Question("Parameters of a convolution", f"Look at `{conv(a, b, k)}`.", (
+        Part("How many weights does it have, without biases?", 2, weights, (
+            Slip(f"{b}*{k}*{k}", f"a kernel has weights for each of {a} input channels"),
+            Slip(f"{b}*{a}*{k}", "a kernel is a square"))),
+        Part("How many biases does it have?", 1, f"{b}", (
+            Slip(f"{a}*{b}", "one for each pair of channels; the sum over the inputs gets a single bias"),
+            Slip(f"{a}", "a bias belongs to an output channel"))),
+        Part(f"Now `bias=False` is written, and `nn.BatchNorm2d({b})` follows. How many parameters do the two layers "
+             "have together?", 1, f"{weights} + 2*{b}", (
+                 Slip(f"{weights} + {b}", "the normalisation learns a factor and a summand for each channel"),
+                 Slip(f"{weights} + 4*{b}", "running mean and variance are measured, not learned")))))
+
+
+def grouped(chance: Random) -> Question:
+    g, into, out = (one_of(chance, drawn) for drawn in ((2, 4), (3, 4, 6, 8), (3, 4, 5, 8, 10)))
+    a, b = g * into, g * out
+    depthwise, pointwise = conv(a, a, 3, groups=a, bias=False), conv(a, b, 1, bias=False)
+    return Question("Groups", f"Look at `{conv(a, b, 3, groups=g, bias=False)}`.", (
+        Part("How many input channels does one kernel see?", 1, f"{a} / {g}", (
+            Slip(f"{a}", "the groups were forgotten"),
+            Slip(f"{b} / {g}", "that many kernels belong to a group"))),
+        Part("How many weights does the layer have?", 2, f"{b}*{into}*3*3", (
+            Slip(f"{b}*{a}*3*3", "the groups were forgotten"),
+            Slip(f"{out}*{into}*3*3", f"one group alone; there are {g}"))),
+        Part(f"Now `{depthwise}` and then `{pointwise}` stand in its place. How many weights do these two have "
+             "together?", 2, f"{a}*3*3 + {b}*{a}", (
+                 Slip(f"{a}*{a}*3*3 + {b}*{a}", f"with {a} groups a kernel sees one channel"),
+                 Slip(f"{a}*3*3 + {b}", f"a 1x1 kernel still has a weight for each of {a} channels")))))
+
+
+def costly(chance: Random) -> Question:
+    a, b, k, out = (one_of(chance, drawn) for drawn in ((1, 3, 4, 8), (6, 8, 10, 16), (3, 5), range(8, 25, 2)))
+    n = 2 * out
+    given = f"An image of {a} x {n} x {n} goes through `{conv(a, b, k, 2, k // 2)}`."
+    return Question("What a layer costs", given, (
+        Part("How many numbers come out, all channels together?", 1, f"{b}*{out}*{out}", (
+            Slip(f"{out}*{out}", ONE_MAP),
+            Slip(f"{b}*{n}*{n}", "the stride was forgotten"))),
+        Part("How many multiply-accumulates (MACs) does the layer need?", 2, f"{b}*{out}*{out}*{a}*{k}*{k}", (
+            Slip(f"{b}*{n}*{n}*{a}*{k}*{k}", "a window for every pixel that goes in; count those that come out"),
+            Slip(f"{b}*{a}*{k}*{k}", "these are the weights; each is used at every place of a map"))),
+        Part("The image becomes twice as high and twice as wide. By which factor do the MACs grow?", 1, "2*2", (
+            Slip("2", "rows and columns both double"),)),
+        Part("And by which factor does the number of weights grow?", 1, "1", (
+            Slip("2*2", "a kernel is the same on every image"),))))
+
+
+def dense(chance: Random) -> Question:
+    n, units, k = (one_of(chance, drawn) for drawn in ((8, 10, 12, 16, 20, 24), (10, 16, 20, 32), (3, 5)))
+    full = f"3*{n}*{n}*{units} + {units}"
+    given = (f"An image of 3 x {n} x {n} goes through a fully connected layer with {units} outputs. Another network "
+             f"has `{conv(3, units, k)}` in its place. Both have biases.")
+    return Question("Fully connected against convolution", given, (
+        Part("How many parameters does the fully connected layer have?", 2, full, (
+            Slip(f"3*{n}*{n}*{units}", NO_BIAS),
+            Slip(f"{n}*{n}*{units} + {units}", "an image has three numbers for each pixel"))),
+        Part("How many parameters does the convolution have?", 1, f"3*{k}*{k}*{units} + {units}", (
+            Slip(f"3*{k}*{k}*{units}", NO_BIAS),
+            Slip(f"{k}*{k}*{units} + {units}", "a kernel has weights for each of 3 input channels"))),
+        Part(f"The image becomes 3 x {2 * n} x {2 * n}. How many parameters must the fully connected layer have now?",
+             2, f"3*{2 * n}*{2 * n}*{units} + {units}", (
+                 Slip(f"2*({full})", "there are four times as many pixels"),
+                 Slip(f"4*({full})", "the biases do not grow")))))
+
+
+def tabulated(chance: Random) -> Question:
+    c, n, k, w1, w2, p = (one_of(chance, drawn) for drawn in ((1, 3), range(24, 41), (3, 5), (4, 6, 8), (10, 12, 16),
+                                                              (0, 1)))
+    n1 = output_size(n, k)
+    n2 = output_size(n1, 2, 2)
+    n3 = output_size(n2, 3, p=p)
+    n4 = output_size(n3, 2, 2)
+    first, second, last = f"{w1}*{c}*{k}*{k} + {w1}", f"{w2}*{w1}*3*3 + {w2}", f"{w2 * n4 * n4}*10 + 10"
+    given = f"""An image of {c} x {n} x {n} goes through these layers, from top to bottom. Find the numbers (a) to (i).
+
+| layer | rows that come out | parameters |
+|---|---|---|
+| `{conv(c, w1, k)}` | (a) | (b) |
+| `{pool(2, 2)}` | (c) | 0 |
+| `{conv(w1, w2, 3, p=p)}` | (d) | (e) |
+| `{pool(2, 2)}` | (f) | 0 |
+| `nn.Flatten()` | numbers for each image: (g) | 0 |
+| `nn.Linear(` (g) `, 10)` | | (h) |
+| all together | | (i) |"""
+    return Question("A whole network", given, (
+        Part("", 1, f"{n} - {k} + 1", (Slip(f"{n} - {k}", STEPS),)),
+        Part("", 1, first, (Slip(f"{w1}*{c}*{k}*{k}", NO_BIAS),)),
+        Part("", 1, rows(n1, 2, 2), (Slip(f"{n1} - 2 + 1", UNSTRIDED),)),
+        Part("", 1, f"{n2} + 2*{p} - 3 + 1", (Slip(f"{n2} + 2*{1 - p} - 3 + 1", "the padding was forgotten" if p else
+                                                   "there is no padding; the border is lost"),)),
+        Part("", 1, second, (Slip(f"{w2}*3*3 + {w2}", f"a kernel has weights for each of {w1} input channels"),)),
+        Part("", 1, rows(n3, 2, 2), (Slip(f"{n3} - 2 + 1", UNSTRIDED),)),
+        Part("", 1, f"{w2}*{n4}*{n4}", (Slip(f"{n4}*{n4}", ONE_MAP),
+                                        Slip(f"{w2}*{n4}", "rows and columns both count"))),
+        Part("", 1, last, (Slip(f"{w2 * n4 * n4}*10", NO_BIAS),)),
+        Part("", 1, " + ".join(str(result(formula)) for formula in (first, second, last)), (
+            Slip(f"{result(first)} + {result(second)}", "the fully connected layer is missing"),))))
+
+
+def mistaken(chance: Random) -> Question:
+    n, k, s, p = (one_of(chance, drawn) for drawn in (range(30, 61), (3, 5), (2, 3), (1, 2)))
+    window = 2 * (k - 1) + 1
+    right = rows(n, window, s, p)
+    slips = [slip for slip in (
+        Slip(f"floor(({n} + {p} - {window}) / {s}) + 1", PADDED_ONCE),
+        Slip(f"floor(({n} + 2*{p} - {window}) / {s})", STEPS),
+        Slip(f"ceil(({n} + 2*{p} - {window}) / {s}) + 1", ROUNDED_UP),
+        Slip(rows(n, 2 * k, s, p), f"the window covers {window} columns; there is no gap behind its last weight"),
+        Slip(rows(n, k, s, p), f"the dilation was forgotten; the window covers {window} columns"),
+    ) if slip.value != result(right)]
+    made = one_of(chance, slips)
+    given = (f"An image of 3 x {n} x {n} goes through `{conv(3, 8, k, s, p, 2)}`. Somebody computes how many rows come "
+             f"out:\n\n    {made.formula} = {made.value}")
+    return Question("Find the mistake", given, (
+        Part("What is wrong? One sentence.", 2, words=made.cause),
+        Part("How many rows really come out?", 2, right, tuple(slips))))
+
+
+def refused(chance: Random) -> Question:
+    c, n, k, w1, w2 = (one_of(chance, drawn) for drawn in ((1, 3), range(18, 33, 2), (3, 5), (6, 8), (12, 16)))
+    n2 = output_size(output_size(n, k), 2, 2)
+    n3 = output_size(n2, 3)
+    features = f"{w2}*{n3}*{n3}"
+    if one_of(chance, ("a convolution", "the last layer")) == "a convolution":
+        line, wrong, mended = 4, one_of(chance, (c, 2 * w1)), conv(w1, w2, 3)
+        arrives, slip = f"{w1}", Slip(f"{w1}*{n2}*{n2}", "a convolution asks for channels, whatever the map's size")
+        layers = conv(wrong, w2, 3), f"nn.Linear({result(features)}, 10)"
+    else:
+        line, wrong, mended = 7, one_of(chance, (w2, w2 * n2 * n2)), f"nn.Linear({result(features)}, 10)"
+        arrives, slip = features, Slip(f"{n3}*{n3}", ONE_MAP)
+        layers = conv(w1, w2, 3), f"nn.Linear({wrong}, 10)"
+    lines = [conv(c, w1, k), "nn.ReLU()", pool(2, 2), layers[0], "nn.ReLU()", "nn.Flatten()", layers[1]]
+    code = "\n".join(f"    {text + ',':25}# line {number}" for number, text in enumerate(lines, 1))
+    given = (f"An image of {c} x {n} x {n} is given to this network, and one line raises an error.\n\n"
+             f"```python\nnet = nn.Sequential(\n{code}\n)\n```")
+    return Question("A shape that does not fit", given, (
+        Part("Which line is it?", 1, f"{line}", (Slip(f"{line - 1}", "this line takes any shape"),)),
+        Part("How many channels (or numbers for each image, if that is what the line asks for) arrive there?", 2,
+             arrives, (Slip(f"{wrong}", "the line expects that many"), slip)),
+        Part("Write the line as it must be.", 1, words=f"`{mended}`")))
+
+
+RULES = """\
+Images and maps are given as channels x rows x columns. Layers are written as in PyTorch: input channels, output
+channels, kernel, then the options; an option that is not written has PyTorch's default. Write the formula with the
+numbers put in beside each result: it counts as well."""
+MARKING = """\
+Under each answer stand wrong numbers that are usual, each with its cause. A right formula with a slip in the sum loses
+one point at most. A wrong number that is used again loses its points once: go on with the student's own number."""
+SPACE = "&nbsp;"  # a paragraph that shows nothing: room to write in
+QUESTIONS: tuple[Callable[[Random], Question], ...] = (
+    whole, floored, dilated, pooled, seen, counted, grouped, costly, dense, tabulated, mistaken, refused)
+
+
+def questions(chance: Random) -> list[Question]:
+    """One question of each kind, drawn again until it is fair."""
+    return [next(filter(fair, (template(chance) for _ in range(1000)))) for template in QUESTIONS]
+
+
+def sheet(asked: list[Question]) -> str:
+    """What the students get. Nothing in it depends on an answer."""
+    lines = [RULES]
+    for number, question in enumerate(asked, 1):
+        lines += [f"## {number}. {question.title} ({points(question.points)})", question.given]
+        for letter, part in zip(ascii_lowercase, question.parts, strict=False):
+            if part.ask:
+                lines.append(f"({letter}) {part.ask} *{points(part.points)}*")
+            lines += [SPACE] * (part.points if part.ask else 1)
+    return "\n\n".join(lines) + "\n"
+
+
+def key(asked: list[Question]) -> str:
+    """The answers with their working, and under each what the usual mistakes give."""
+    lines = [MARKING]
+    for number, question in enumerate(asked, 1):
+        lines += ["", f"## {number}. {question.title} ({points(question.points)})", ""]
+        for letter, part in zip(ascii_lowercase, question.parts, strict=False):
+            lines.append(f"- ({letter}) **{part.answer}**{working(part.formula)} ({points(part.points)})")
+            lines += [f"  - {slip.value:,}{working(slip.formula)}: {slip.cause}" for slip in part.slips]
+    return "\n".join(lines) + "\n"
+
+
+def working(formula: str) -> str:
+    return "" if formula.isdecimal() or not formula else f" = `{formula}`"
+
+
+def points(number: int) -> str:
+    return f"{number} point{'s' if number > 1 else ''}"
+
+
+def pages(seed: int) -> tuple[str, str]:
+    """(exam.md, key.md). The sheet bears a code in place of the seed, from which anybody could make the key."""
+    asked = questions(Random(f"convolution arithmetic {seed}"))
+    text, total = sheet(asked), points(sum(question.points for question in asked))
+    code = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return (f"# Convolution arithmetic: sheet {code}\n\nName:\n\n{SPACE}\n\n{total}, about a point a minute. A pocket "
+            f"calculator helps.\n\n{text}",
+            f"# Convolution arithmetic: key to sheet {code}\n\nMade by `cnncourse exam --seed {seed}` of cnncourse "
+            f"{__version__}; {total}.\n\n{key(asked)}")
+
+
+def write(seed: int, folder: Path) -> list[Path]:
+    """Writes exam.md and key.md. Raises FileExistsError where one of them is there already, and then writes neither."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file: name a directory with --out")
+    targets = [folder / "exam.md", folder / "key.md"]
+    for target in targets:
+        if target.exists():
+            raise FileExistsError(f"{target} is there already and is kept: name another directory with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, text in zip(targets, pages(seed), strict=True):
+        with replacing(target) as beside:
+            beside.write_text(text, encoding="utf-8", newline="\n")  # the same bytes on every system
+    return targets

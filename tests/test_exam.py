@@ -1,0 +1,285 @@
+"""The sheet of convolution arithmetic: its key says what PyTorch says, on every machine, and no question is empty."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from math import prod
+from random import Random
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cnncourse import cli, exam
+
+SEEDS = range(200)
+WHOLE, FLOORED, DILATED, POOLED, SEEN, COUNTED, GROUPED, COSTLY, DENSE, TABULATED, MISTAKEN, REFUSED = range(12)
+
+
+def layers(text):
+    """The layers that stand in a text, as PyTorch makes them."""
+    with torch.device("meta"):
+        return [eval(code, {"nn": nn}) for code in re.findall(r"nn\.\w+\([^`()]*\)", text)]
+
+
+def image(text):
+    channels, height, width = map(int, re.search(r"(\d+) x (\d+) x (\d+)", text).groups())
+    return torch.empty(1, channels, height, width, device="meta")
+
+
+def parameters(layer, name=""):
+    return sum(p.numel() for key, p in layer.named_parameters() if name in key)
+
+
+def line(layer, n, middle=None):
+    """How often each of n pixels in a row is seen by the outputs of a layer (or of a chain), or by the middle one."""
+    x = torch.zeros(1, 1, n, requires_grad=True)
+    y = x
+    for one in layer if isinstance(layer, list) else [layer]:
+        k, s = (v if isinstance(v, int) else v[-1] for v in (one.kernel_size, one.stride))
+        y = F.conv1d(y, torch.ones(1, 1, k), stride=s)
+    (y.sum() if middle is None else y[0, 0, middle]).backward()
+    return x.grad[0, 0]
+
+
+def whole(text, parts):
+    out = layers(text)[0](image(text))
+    return [out.shape[2], out.shape[1]]
+
+
+def floored(text, parts):
+    layer, = layers(text)
+    n = int(re.search(r"(\d+) columns", text)[1])
+    times = line(layer, n)
+    return [layer(torch.empty(1, 1, n, n, device="meta")).shape[-1], times.nonzero().max().item() + 1,
+            int((times == 0).sum())]
+
+
+def dilated(text, parts):
+    layer, x = layers(text)[0], image(text)
+    rows = layer(x).shape[2]
+    same = nn.Conv2d(8, 8, layer.kernel_size, dilation=layer.dilation, padding="same")
+    return [x.shape[2] - rows + 1, rows, same._reversed_padding_repeated_twice[0], layers(parts[3])[0](x).shape[2]]
+
+
+def pooled(text, parts):
+    layer, x = layers(text)[0], image(text)
+    up = nn.MaxPool2d(layer.kernel_size, layer.stride, ceil_mode=True)
+    return [layer(x).shape[2], up(x).shape[2], layer(x).shape[1], parameters(layer)]
+
+
+def seen(text, parts):
+    chain, n = layers(text), 301
+    nn.Sequential(*chain)(torch.empty(1, 3, n, n, device="meta"))  # they fit together
+    fields = [line(part, n, middle) for part, middle in ((chain[:2], 20), (chain, 10), (chain, 11))]
+    first, second = (field.nonzero().min().item() for field in fields[1:])
+    return [int((fields[0] > 0).sum()), int((fields[1] > 0).sum()), second - first]
+
+
+def counted(text, parts):
+    layer, = layers(text)
+    norm, = layers(parts[2])
+    return [parameters(layer, "weight"), parameters(layer, "bias"), parameters(layer, "weight") + parameters(norm)]
+
+
+def grouped(text, parts):
+    layer, = layers(text)
+    pair = layers(parts[2])
+    assert nn.Sequential(*pair)(torch.empty(1, layer.in_channels, 9, 9, device="meta")).shape[1] == layer.out_channels
+    return [layer.weight.shape[1], parameters(layer), sum(map(parameters, pair))]
+
+
+def costly(text, parts):
+    layer, x = layers(text)[0], image(text)
+    macs = [prod(layer(y).shape) * layer.weight[0].numel() for y in (x, x.repeat(1, 1, 2, 2))]
+    assert macs[1] % macs[0] == 0
+    return [layer(x).numel(), macs[0], macs[1] // macs[0], 1]
+
+
+def dense(text, parts):
+    conv, units = layers(text)[0], int(re.search(r"(\d+) outputs", text)[1])
+    assert conv(image(text)).shape[1] == units
+    small, large = (nn.Linear(image(t).numel(), units, device="meta") for t in (text, parts[2]))
+    return [parameters(small), parameters(conv), parameters(large)]
+
+
+def tabulated(text, parts):
+    first, pool, second, again, flat = layers(text)[:5]
+    x1 = first(image(text))
+    x2 = pool(x1)
+    x3 = second(x2)
+    x4 = again(x3)
+    features = flat(x4).shape[1]
+    counts = [parameters(first), parameters(second), parameters(nn.Linear(features, 10, device="meta"))]
+    return [x1.shape[2], counts[0], x2.shape[2], x3.shape[2], counts[1], x4.shape[2], features, counts[2], sum(counts)]
+
+
+def mistaken(text, parts):
+    return [None, layers(text)[0](image(text)).shape[2]]
+
+
+def refused(text, parts):
+    net, x = layers(text), image(text)
+    for number, layer in enumerate(net, 1):
+        try:
+            x = layer(x)
+        except RuntimeError:
+            return [number, x.shape[1], None]
+
+
+def run_through(text, mended):
+    """Whether the network of a text accepts its image once a line is mended."""
+    net = layers(text)
+    number = refused(text, ())[0]
+    net[number - 1], = layers(mended)
+    return nn.Sequential(*net)(image(text)).shape == (1, 10)
+
+
+BY_TORCH = (whole, floored, dilated, pooled, seen, counted, grouped, costly, dense, tabulated, mistaken, refused)
+
+
+@cache
+def asked(seed):
+    return exam.questions(Random(f"convolution arithmetic {seed}"))
+
+
+def in_the_key(text):
+    """The answers of each question, as the printed key has them."""
+    return [re.findall(r"^- \(\w\) \*\*(.+?)\*\*", section, re.M) for section in text.split("\n## ")[1:]]
+
+
+@pytest.mark.parametrize("kind", range(12), ids=[template.__name__ for template in exam.QUESTIONS])
+def test_the_key_is_what_pytorch_says(kind):
+    for seed in SEEDS:
+        question, printed = asked(seed)[kind], in_the_key(exam.pages(seed)[1])[kind]
+        expected = BY_TORCH[kind](question.given, [part.ask for part in question.parts])
+        assert len(expected) == len(printed) == len(question.parts)
+        for found, right in zip(printed, expected, strict=True):
+            assert right is None or found == f"{right:,}", (seed, question.given, printed, expected)
+
+
+def test_the_key_mends_the_network_that_raises_and_names_the_mistake_that_was_made():
+    lines, causes = set(), set()
+    for seed in SEEDS:
+        questions = asked(seed)
+        assert run_through(questions[REFUSED].given, questions[REFUSED].parts[2].words), seed
+        lines.add(questions[REFUSED].parts[0].answer)
+        sentence, number = questions[MISTAKEN].parts
+        wrong = questions[MISTAKEN].given.splitlines()[-1].strip()
+        formula, claimed = wrong.split(" = ")
+        assert exam.result(formula) == int(claimed) != exam.result(number.formula)
+        assert exam.Slip(formula, sentence.words) in number.slips
+        causes.add(re.sub(r"\d+", "n", sentence.words))
+    assert lines == {"4", "7"} and len(causes) == 5
+
+
+def test_a_usual_mistake_never_gives_the_right_number():
+    for seed in SEEDS:
+        for question in asked(seed):
+            for part in question.parts:
+                assert part.words or part.slips, f"{question.title} names no mistake"
+                for slip in part.slips:
+                    assert slip.value != exam.result(part.formula) and slip.value >= 0, (seed, question.title, slip)
+
+
+def test_the_key_prints_every_formula_with_its_true_result():
+    for seed in SEEDS:
+        for value, formula in re.findall(r"(?:\*\*|  - )([\d,]+)(?:\*\*)? = `(.+?)`", exam.pages(seed)[1]):
+            assert exam.result(formula) == int(value.replace(",", "")), (seed, formula)
+
+
+def test_no_question_loses_its_point():
+    for seed in SEEDS:
+        given = [question.given for question in asked(seed)]
+        x, conv = image(given[WHOLE]), layers(given[WHOLE])[0]
+        assert (x.shape[2] + 2 * conv.padding[0] - conv.kernel_size[0]) % conv.stride[0] == 0 < conv.padding[0]
+        slides, = layers(given[FLOORED])
+        assert 1 < slides.stride[0] and exam.result(asked(seed)[FLOORED].parts[2].formula) > 0
+        down, up = (exam.result(part.formula) for part in asked(seed)[POOLED].parts[:2])
+        assert up == down + 1
+        assert layers(given[DILATED])[0].dilation[0] > 1 and layers(given[GROUPED])[0].groups > 1
+        assert any(one.stride in (2, (2, 2)) for one in layers(given[SEEN]))
+
+
+def test_numbers_can_be_computed_by_hand():
+    for seed in SEEDS:
+        for question in asked(seed):
+            for part in question.parts:
+                if part.formula:
+                    assert 0 <= exam.result(part.formula) < 2_000_000, (seed, question.title, part.formula)
+
+
+def test_the_sheet_holds_no_answer():
+    for seed in SEEDS:
+        questions = asked(seed)
+        blank = [replace(question, parts=tuple(replace(part, formula="", slips=(), words="")
+                                               for part in question.parts)) for question in questions]
+        assert exam.sheet(blank) == exam.sheet(questions)
+        for question in questions:
+            text = " ".join([question.given, *(part.ask for part in question.parts)])
+            for part in question.parts:  # a small number may stand there by chance
+                answer = part.words.strip("`") or str(exam.result(part.formula))
+                assert len(answer) < 3 or not re.search(rf"\b{re.escape(answer)}", text), (seed, question.title, part)
+        assert "seed" not in exam.pages(seed)[0]
+
+
+def test_twelve_questions_of_sixty_points_and_sheet_and_key_belong_together():
+    codes = set()
+    for seed in SEEDS:
+        sheet, key = exam.pages(seed)
+        assert len(re.findall(r"^## \d+\.", sheet, re.M)) == len(re.findall(r"^## \d+\.", key, re.M)) == 12
+        assert sum(question.points for question in asked(seed)) == 60
+        assert "60 points" in sheet and "60 points" in key
+        code = sheet.split("\n")[0].split()[-1]
+        assert key.split("\n")[0].endswith(code) and f"--seed {seed}`" in key
+        codes.add(code)
+    assert len(codes) == len(SEEDS), "two seeds give the same sheet"
+
+
+def test_numbers_are_drawn_by_the_one_method_that_python_keeps_the_same():
+    class OnlyRandom(Random):
+        def getrandbits(self, k):
+            raise AssertionError("this method may change with the version of Python")
+
+        randrange = randint = choice = choices = shuffle = sample = uniform = getrandbits
+
+    assert exam.questions(OnlyRandom("convolution arithmetic 3")) == asked(3)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    for hash_seed in ("0", "1"):
+        done = subprocess.run([sys.executable, "-m", "cnncourse", "exam", "--seed", "3", "--out", tmp_path / hash_seed],
+                              env=os.environ | {"PYTHONHASHSEED": hash_seed}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert str(tmp_path / hash_seed / "exam.md") in done.stdout and "key.md" in done.stdout
+    for name in ("exam.md", "key.md"):
+        assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
+    assert (tmp_path / "0" / "exam.md").read_text() == exam.pages(3)[0]
+    assert {path.name for path in (tmp_path / "0").iterdir()} == {"exam.md", "key.md"}
+
+
+def command(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["cnncourse", "exam", *map(str, words)])
+    return cli.main()
+
+
+@pytest.mark.parametrize("name", ["exam.md", "key.md"])
+def test_nothing_is_overwritten(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / name).write_text("marked by hand")
+    assert command(monkeypatch, "--seed", 1, "--out", tmp_path) == 2
+    assert f"{name} is there already and is kept: name another directory" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "marked by hand"}
+
+
+def test_bad_input_gets_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "notes").write_text("mine")
+    assert command(monkeypatch, "--seed", 1, "--out", tmp_path / "notes") == 2
+    assert capsys.readouterr().err == f"cnncourse: {tmp_path / 'notes'} is a file: name a directory with --out\n"
+    for words, message in (([], "required: --seed"), (["--seed", "x"], "argument --seed: invalid int value: 'x'")):
+        with pytest.raises(SystemExit):
+            command(monkeypatch, *words, "--out", tmp_path)
+        assert message in capsys.readouterr().err
