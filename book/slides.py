@@ -21,6 +21,7 @@ MATHJAX = Path(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathja
 CONFIG = Config()
 CONFIG.SlidesExporter.template_file = str(HERE / "slides.html.j2")
 CONFIG.TemplateExporter.exclude_input_prompt = CONFIG.TemplateExporter.exclude_output_prompt = True
+CONFIG.HTMLExporter.exclude_anchor_links = True
 CONFIG.TagRemovePreprocessor.enabled = True
 CONFIG.TagRemovePreprocessor.remove_input_tags = {"hide-input"}  # the book folds the same cells
 CONFIG.NbConvertBase.display_data_priority = ["text/html", "text/markdown", "image/svg+xml", "image/png", "text/plain"]
