@@ -1,0 +1,139 @@
+"""The slides: short, spoken for, and every one of them seen in Chromium, without the network."""
+
+import re
+import runpy
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def slides(path: Path) -> list[list]:
+    """The notebook's cells, slide by slide, without those that are skipped; fragments belong to their slide."""
+    found = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        kind = role(cell)
+        if kind in ("slide", "subslide") or not found:
+            found.append([])
+        if kind != "skip":
+            found[-1].append(cell)
+    return found
+
+
+def role(cell) -> str:
+    return cell.metadata.get("slideshow", {}).get("slide_type", "-")
+
+
+def words(slide: list) -> list[str]:
+    """What an audience reads of the Markdown: no notes, no links' addresses, no answers that are still folded."""
+    text = "\n".join(c.source for c in slide if c.cell_type == "markdown" and role(c) != "notes")
+    text = re.sub(r"</summary>.*?</details>|<[^>]*>|\]\([^)]*\)", " ", text, flags=re.S)
+    return re.findall(r"[^\s*#`|$\[-]\S*", text)
+
+
+@each
+def test_a_lesson_has_fifteen_to_twenty_five_slides_of_at_most_forty_words(path):
+    deck = slides(path)
+    assert 15 <= len(deck) <= 25
+    assert {" ".join(found): len(found) for found in map(words, deck) if len(found) > 40} == {}
+
+
+@each
+def test_the_first_slide_is_the_title_and_the_last_the_take_aways(path):
+    first, *_, last = slides(path)
+    assert first[0].source.startswith(f"# {int(path.stem[:2])}. ") and last[0].source.startswith("## Take-aways")
+
+
+@each
+def test_there_is_something_to_say_while_training_runs(path):
+    for slide in slides(path):
+        if any(cell.cell_type == "code" and trains(cell) for cell in slide):
+            spoken = [cell.source for cell in slide if role(cell) == "notes"]
+            assert any(text.startswith("While it trains: ") for text in spoken), slide[0].source
+
+
+def trains(cell) -> bool:
+    return any("epoch" in output.get("text", "") for output in cell.outputs if output.output_type == "stream"
+               and output.name == "stderr")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """The folder with the built slides."""
+    out = tmp_path_factory.mktemp("slides")
+    runpy.run_path(str(ROOT / "book" / "slides.py"))["build"](NOTEBOOKS, out)
+    return out
+
+
+@pytest.fixture
+def deck(browser, built, path):
+    """The page of a notebook's slides, opened from disk in a window of 1280 x 720; and what it complains of, a list."""
+    page, wrong = browser.new_page(viewport={"width": 1280, "height": 720}), []
+    page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.context.on("request", lambda request: foreign(request.url) and wrong.append(request.url))
+    page.goto((built / f"{path.stem}.html").as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    yield page, wrong
+    page.context.close()
+
+
+def foreign(url: str) -> bool:
+    return not url.startswith(("file:", "data:", "about:", "blob:"))
+
+
+# What can be seen of the current slide and is wrong: [what, which].
+FAULTS = """() => {
+    const slide = Reveal.getCurrentSlide(), found = [];
+    const parts = slide.querySelectorAll("h1, h2, h3, p, li, summary, pre, table, img, svg, button, input");
+    for (const part of parts) {
+        if (!part.checkVisibility()) continue; // notes, and what is folded; a fragment that waits counts
+        const { left, top, right, bottom } = part.getBoundingClientRect();
+        const name = part.tagName + ": " + part.textContent.slice(0, 60);
+        if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight) found.push(["outside", name]);
+        if (part.matches("pre") && part.scrollWidth > part.clientWidth) found.push(["cut off", name]);
+        if (part.matches("pre, table") && parseFloat(getComputedStyle(part).fontSize) < 14) found.push(["small", name]);
+        if (part.matches("img") && !(part.complete && part.naturalWidth)) found.push(["no picture", part.alt]);
+        if (part.matches("img") && part.alt.length < 20) found.push(["no alternative text", part.src.slice(0, 40)]);
+        if (part.matches("img") && bottom - top < 200) found.push(["small", part.alt]);
+    }
+    return found;
+}"""
+
+
+@each
+def test_every_slide_is_seen_whole_and_asks_no_other_host(deck, path):
+    page, wrong = deck
+    seen = set()
+    while True:
+        here = page.evaluate("Reveal.getSlidePastCount() + 1")
+        seen.add(here)
+        wrong += [(here, *fault) for fault in page.evaluate(FAULTS)]
+        for answer in page.locator(".present:not(.stack) > * details:visible").all():
+            answer.locator("summary").click()
+            page.wait_for_timeout(50)
+            wrong += [(here, "answer", *fault) for fault in page.evaluate(FAULTS)]
+            answer.locator("summary").click()
+        if page.evaluate("Reveal.isLastSlide() && !Reveal.availableFragments().next"):
+            break
+        page.keyboard.press("Space")
+    assert len(seen) == len(slides(path)) and wrong == []
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem == "04_vgg"], ids=lambda p: p.stem)
+def test_the_speaker_sees_the_notes_with_formulas_and_the_audience_does_not(deck, path):
+    page, wrong = deck
+    with page.expect_popup() as opened:
+        page.keyboard.press("s")
+    notes = opened.value.locator(".speaker-controls-notes .value")
+    notes.get_by_text("After this lesson you can").wait_for()  # the two windows are connected
+    for words in ("While it trains: ", "whatever the weights"):
+        while not page.locator("section.present:not(.stack)", has_text=words).count():
+            page.keyboard.press("Space")
+        notes.get_by_text(words).first.wait_for()
+        assert not page.get_by_text(words).first.is_visible()
+    assert notes.locator("mjx-container svg").count() and "$" not in notes.inner_text() and wrong == []
