@@ -2,8 +2,8 @@
 
 import torch
 
+from cnncourse.architecture import draw
 from cnncourse.models import MODELS
-from cnncourse.pictures import draw
 from cnncourse.trace import Table, stages
 
 INTRODUCTION = """# Pictures of all networks
@@ -14,8 +14,8 @@ picture stands the same as a table, with parameters, memory and receptive fields
 
 ```python
 import torch
+from cnncourse.architecture import draw
 from cnncourse.models import MODELS
-from cnncourse.pictures import draw
 from cnncourse.trace import stages
 
 with torch.device("meta"):

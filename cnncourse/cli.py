@@ -168,7 +168,7 @@ def compare(args: argparse.Namespace) -> int:
         print(f"{name}, for one image of {' x '.join(map(str, net.input_shape))}\n{stages(net)}\n")
     print(f"what {args.second} has more (+) or less (-) than {args.first}\n{diff(*nets)}")
     if args.picture:
-        from .pictures import draw
+        from .architecture import draw
 
         draw({args.first: stages(nets[0]), args.second: stages(nets[1])}, args.colour).save(args.picture)
         print(f"\nboth are drawn in {args.picture}")

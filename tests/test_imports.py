@@ -12,8 +12,9 @@ import cnncourse
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__main__": {"cli"},
+    "architecture": {"trace"},
     "bench": {"data", "layers", "models", "train"},
-    "cli": {"bench", "doctor", "editions", "exam", "execute", "exercises", "experiment", "models", "pictures",
+    "cli": {"architecture", "bench", "doctor", "editions", "exam", "execute", "exercises", "experiment", "models",
             "plots", "progress", "recipes", "record", "trace", "train"},
     "data": {"shapes"},
     "editions": {"exercises"},
@@ -29,7 +30,6 @@ ALLOWED = {
     "models.lenet": {"inputs"},
     "models.resnet": {"inputs"},
     "models.vgg": {"inputs", "layers"},
-    "pictures": {"trace"},
     "trace": {"arithmetic"},
     "weights": {"models"},
 }

@@ -15,8 +15,8 @@ import torchvision
 from facts import build
 
 from cnncourse import cli, trace
+from cnncourse.architecture import CHANNELS, DEPTH, MAP, QUANTITIES, WIDTH, draw
 from cnncourse.models import MODELS
-from cnncourse.pictures import CHANNELS, DEPTH, MAP, QUANTITIES, WIDTH, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 CUBOID = re.compile(r"M(\S+) (\S+)h(\S+)v(\S+)h\S+zl(\S+) ")
