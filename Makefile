@@ -70,6 +70,7 @@ book: .venv/developer
 	$(BIN)/python -m sphinx -W -b html book build/book
 
 slides: .venv/developer
+	rm -rf build/slides
 	$(BIN)/python book/slides.py
 
 clean:

@@ -18,9 +18,9 @@ from cnncourse.exercises import Exercise
 NO_PROSE = r"```.*?```|`[^`]+`|\$\$.*?\$\$|\$[^$]+\$|^#[^\n]*|\[[^]]*\]\([^)]*\)|<details>.*?</details>|<[^>]+>"
 
 
-def chapter(notebook: NotebookNode, lesson: str, terms: list[str]) -> NotebookNode:
-    """terms: those of the glossary."""
-    return with_help(with_links(notebook, terms), lesson)
+def chapter(notebook: NotebookNode, lesson: str, entries: list[str]) -> NotebookNode:
+    """entries: the terms of the glossary."""
+    return with_help(with_links(notebook, entries), lesson)
 
 
 def with_help(notebook: NotebookNode, lesson: str) -> NotebookNode:
@@ -47,13 +47,13 @@ def terms(glossary: str) -> list[str]:
     return re.findall(r"^[^\s:].*", entries, re.MULTILINE)
 
 
-def with_links(notebook: NotebookNode, terms: list[str]) -> NotebookNode:
+def with_links(notebook: NotebookNode, entries: list[str]) -> NotebookNode:
     """Each term, where the text first uses it in plain sight, leads to its entry in the glossary.
 
     Of two terms that begin at the same word the longer one is meant: "max pooling", not "pooling".
     """
-    notebook, waiting = copy.deepcopy(notebook), {term.lower(): term for term in terms}
-    words = "|".join(re.escape(term).replace(r"\ ", r"\s+") for term in sorted(terms, key=len, reverse=True))
+    notebook, waiting = copy.deepcopy(notebook), {entry.lower(): entry for entry in entries}
+    words = "|".join(re.escape(term).replace(r"\ ", r"\s+") for term in sorted(entries, key=len, reverse=True))
     pattern = re.compile(rf"{NO_PROSE}|(?<![\w-])({words})(?:e?s)?(?![\w-])", re.DOTALL | re.MULTILINE | re.IGNORECASE)
 
     def link(match: re.Match) -> str:

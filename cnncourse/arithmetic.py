@@ -10,7 +10,7 @@ from math import ceil, floor
 def output_size(n: int, k: int, s: int = 1, p: int = 0, d: int = 1, ceil_mode: bool = False) -> int:
     """Positions that a window of size k takes along an axis of n pixels: floor((n + 2p - d(k-1) - 1) / s) + 1.
 
-    With ceil_mode (PyTorch's pooling option) the division rounds up, but a window may not start in the right padding.
+    With ceil_mode (PyTorch's pooling option) the division rounds up, but no window may start behind the last pixel.
     Raises ValueError when the window does not fit even once.
     """
     if min(n, k, s, d) < 1 or p < 0:
