@@ -18,7 +18,8 @@ BLUE = "#0072B2"  # of Okabe and Ito, as in plots
 WIDTH = 840  # of the longest row, in pixels: what a notebook leaves for a figure. A narrower page shrinks it,
 SHRINK = 0.8  # but no further than to this part, so that letters stay readable; then it scrolls
 MAP, CHANNELS, DEPTH = 120, 72, 0.3  # pixels for the largest map and for the most channels; oblique edges are shorter
-LETTER, LINE, GAP = 12, 15, 10  # height of letters; from a line of text to the next; least space between columns
+LETTER, HEAD = 12, 14  # height of letters, and of those in a title
+LINE, GAP = 15, 10  # from a line of text to the next; least space between columns
 EDGES = ("Height and depth: rows and columns of the map. Width: channels. Square-root scales.",
          "Flat and dotted: a vector, which fully connected layers give.")
 
@@ -53,18 +54,24 @@ def draw(networks: Mapping[str, Table], colour: str = "macs") -> Picture:
 
     networks: tables of `trace.stages` by the titles to write over them. colour: parameters, macs or memory.
     A block is as high and as deep as its map and as wide as its channels, all on square-root scales: with a quarter of
-    the channels it is half as wide. Raises ValueError for an unknown quantity and for what is no table of stages.
+    the channels it is half as wide. A last row named "total" is not drawn: its amount stands beside the title. Raises
+    ValueError for an unknown quantity and for what is no table of stages.
     """
     pick(QUANTITIES, colour, "quantity to colour by")
     if not isinstance(networks, Mapping) or not networks:
         raise ValueError('tables by their titles are expected, such as {"VGG-16": trace.stages(net)}, not '
                          f"{type(networks).__name__ if networks else 'nothing'}")
+    for title, table in networks.items():
+        if not isinstance(table, list):
+            raise ValueError(f"the table of {title} is of kind {type(table).__name__}: draw what trace.stages gives")
     tables = {title: Table(table) for title, table in networks.items()}
     blocks, most = blocks_of(tables, colour)
     parts, widths, y = [], [], 0.0
     for title, table in tables.items():
-        total = f": {amount(getattr(table[-1], colour), colour)} {QUANTITIES[colour]}" if is_total(table[-1]) else ""
-        parts.append(text(0, y + LINE, title + total, anchor="start", first=' font-weight="bold" font-size="14"'))
+        total = table[len(without_total(table)):]
+        head = title + "".join(f": {amount(getattr(row, colour), colour)} {QUANTITIES[colour]}" for row in total)
+        parts.append(text(0, y + LINE, head, anchor="start", first=f' font-weight="bold" font-size="{HEAD}"'))
+        widths.append(0.6 * HEAD * len(head))
         y += 2 * LINE
         for row in in_rows(blocks[title]):
             part, width, y = drawn(row, y)
@@ -111,11 +118,12 @@ class Block:
 
 def blocks_of(tables: Mapping[str, Table], colour: str) -> tuple[dict[str, list[Block]], int]:
     """The blocks of each network, on the scales of all of them; and the amount for which the blue is full."""
-    shapes = {title: [(row, *shape(title, row)) for row in table if not is_total(row)]
-              for title, table in tables.items()}
-    for title, found in shapes.items():
-        if not found:
+    for title, table in tables.items():
+        if not table:
             raise ValueError(f"the table of {title} has no stage to draw: give all that trace.stages gives")
+        if not without_total(table):
+            raise ValueError(f"the network of {title} has no parts to draw: wrap a single layer in nn.Sequential")
+    shapes = {title: [(row, *shape(title, row)) for row in without_total(table)] for title, table in tables.items()}
     rows, channels, heights, widths = zip(*(row for found in shapes.values() for row in found), strict=True)
     deepest, largest, most = max(channels), max(heights + widths), max(getattr(row, colour) for row in rows)
 
@@ -129,8 +137,9 @@ def blocks_of(tables: Mapping[str, Table], colour: str) -> tuple[dict[str, list[
     return {title: [block(*row) for row in found] for title, found in shapes.items()}, most
 
 
-def is_total(row: Stage) -> bool:
-    return getattr(row, "name", None) == "total"
+def without_total(table: Table) -> list[Stage]:
+    """Only the last row is the sum; a stage before it may have the same name."""
+    return table[:-1] if getattr(table[-1], "name", None) == "total" else table
 
 
 def shape(title: str, row: Stage) -> tuple[int, int, int]:
@@ -200,9 +209,10 @@ def amount(value: float, colour: str) -> str:
 
 def sentence(title: str, table: Table, colour: str) -> str:
     """The picture in words."""
-    rows = [row for row in table if not is_total(row)]
+    rows = without_total(table)
     most = max(rows, key=lambda row: getattr(row, colour))
-    return (f"{title}: {len(rows)} stages, from {rows[0].name} with {rows[0].output} to {rows[-1].name} with "
+    stages = "1 stage" if len(rows) == 1 else f"{len(rows)} stages"
+    return (f"{title}: {stages}, from {rows[0].name} with {rows[0].output} to {rows[-1].name} with "
             f"{rows[-1].output}. The most of one stage: {amount(getattr(most, colour), colour)} {QUANTITIES[colour]} "
             f"in {most.name}.")
 

@@ -1,7 +1,8 @@
 """Convolution arithmetic on paper: a sheet of questions with fresh numbers, and its key. Plain Python, no torch.
 
 A question is a function that draws its numbers. The key shows each formula with the numbers put in, and beside it what
-the usual mistakes give, so that a wrong number on paper points to its cause.
+the usual mistakes give, so that a wrong number on paper points to its cause. Where several causes give one number, the
+student's formula tells which.
 """
 
 import hashlib
@@ -63,8 +64,9 @@ def result(formula: str) -> int:
 
 
 def fair(question: Question) -> bool:
-    """Whether no mistake happens to give the right number."""
-    return all(slip.value != result(part.formula) for part in question.parts for slip in part.slips)
+    """Whether no mistake happens to give the right number, and no two mistakes of a part are written alike."""
+    return all(slip.value != result(part.formula) for part in question.parts for slip in part.slips) and all(
+        len({slip.formula for slip in part.slips}) == len(part.slips) for part in question.parts)
 
 
 def one_of(chance: Random, values: Sequence[T]) -> T:
@@ -109,11 +111,11 @@ def whole(chance: Random) -> Question:
             Slip(f"floor(({n} + {p} - {k}) / {s}) + 1", PADDED_ONCE))),
         Part("How many channels come out?", 1, f"{width}", (
             Slip(f"{c}", "these are the channels that go in"),
-            Slip(f"{c}*{width}", "a kernel sums over all input channels, and makes one map of them")))))
+            Slip(f"{c}*{width}", "an output channel sums over all input channels, and is one map")))))
 
 
 def floored(chance: Random) -> Question:
-    k, s, out = (one_of(chance, drawn) for drawn in ((3, 5, 7), (2, 3, 4), range(8, 21)))
+    k, s, out = (one_of(chance, drawn) for drawn in ((5, 7, 9, 11), (2, 3, 4), range(8, 21)))
     n = k + s * (out - 1) + one_of(chance, range(1, s))
     last = n - unseen(n, k, s)
     given = f"`{conv(1, 1, k, s)}` slides over an image with {n} columns, which are counted from 1, from the left."
@@ -129,7 +131,7 @@ def floored(chance: Random) -> Question:
 
 
 def dilated(chance: Random) -> Question:
-    n, k, d, even = (one_of(chance, drawn) for drawn in (range(24, 49), (3, 5), (2, 3, 4), (2, 4, 6)))
+    n, k, d, even = (one_of(chance, drawn) for drawn in (range(24, 49), (3, 5), (2, 3, 4), (4, 6, 8)))
     window, half = d * (k - 1) + 1, even // 2
     given = f"`{conv(8, 8, k, d=d)}` slides over an image of 8 x {n} x {n}."
     return Question("Dilation, and a map that keeps its size", given, (
@@ -144,7 +146,7 @@ def dilated(chance: Random) -> Question:
             Slip(f"({k} - 1) / 2", "the dilation was forgotten"))),
         Part(f"Now `{conv(8, 8, even, p=half)}` stands in its place. How many rows come out?", 2,
              f"{n} + 2*{half} - {even} + 1", (
-                 Slip(f"{n}", "equal padding on both sides never keeps the size with an even kernel"),
+                 Slip(f"{n}", "without dilation, equal padding never keeps the size with an even kernel"),
                  Slip(f"{n} + {half} - {even} + 1", PADDED_ONCE)))))
 
 
@@ -152,7 +154,7 @@ def pooled(chance: Random) -> Question:
     channels, (k, s) = one_of(chance, (6, 16, 24, 64)), one_of(chance, ((2, 2), (3, 2), (3, 3)))
     n = k + s * one_of(chance, range(5, 20)) + one_of(chance, range(1, s))
     up = f"ceil(({n} - {k}) / {s}) + 1"
-    return Question("Pooling, with either rounding", f"A map of {channels} x {n} x {n} goes through `{pool(k, s)}`.", (
+    return Question("Pooling, with either rounding", f"Maps of {channels} x {n} x {n} go through `{pool(k, s)}`.", (
         Part("How many rows come out?", 1, rows(n, k, s), (
             Slip(up, "rounded up; PyTorch rounds down unless it is told otherwise"),
             *([Slip(f"{n} - {k} + 1", UNSTRIDED)] if s == k else []))),
@@ -163,7 +165,7 @@ def pooled(chance: Random) -> Question:
 
 
 def seen(chance: Random) -> Question:
-    k1, s1, k2, k3, k4, s4 = (one_of(chance, drawn) for drawn in ((3, 5, 7), (1, 2), (2, 3), (3, 5), (3, 5), (1, 2)))
+    k1, s1, k2, k3, k4, s4 = (one_of(chance, drawn) for drawn in ((3, 5, 7), (1, 2), (3, 4), (3, 5), (3, 5), (1, 2)))
     chain = [(k1, s1), (k2, 2), (k3, 1), (k4, s4)]
     layers = [conv(3, 8, k1, s1), pool(k2, 2), conv(8, 16, k3), conv(16, 16, k4, s4)]
     listed = "\n".join(f"{number}. `{text}`" for number, text in enumerate(layers, 1))
@@ -171,7 +173,8 @@ def seen(chance: Random) -> Question:
     return Question("What one output sees", f"A large image goes through four layers.\n\n{listed}", (
         Part("How many columns of the image does one output of layer 2 see?", 2,
              f"1 + ({k1} - 1)*1 + ({k2} - 1)*{s1}", (
-                 Slip(f"{k1} + {k2}", "each layer adds its window without the column that is seen already"),
+                 Slip(f"{k1} + {k2}", "each layer adds its window without the column that is seen already" if s1 == 1
+                      else "both the overlap and the stride were forgotten"),
                  Slip(f"{k1} + ({k2} - 1)*{jump}", "the stride of a layer counts for later layers only"))),
         Part("How many columns of the image does one output of layer 4 see?", 3,
              f"{two} + ({k3} - 1)*{jump} + ({k4} - 1)*{jump}", (
@@ -184,11 +187,11 @@ def seen(chance: Random) -> Question:
 
 
 def counted(chance: Random) -> Question:
-    a, b, k = (one_of(chance, drawn) for drawn in ((3, 4, 6, 8, 16), (8, 10, 12, 16, 20, 32), (3, 5)))
+    a, b, k = (one_of(chance, drawn) for drawn in ((4, 6, 8, 16), (8, 10, 12, 16, 20, 32), (3, 5)))
     weights = f"{b}*{a}*{k}*{k}"
     return Question("Parameters of a convolution", f"Look at `{conv(a, b, k)}`.", (
         Part("How many weights does it have, without biases?", 2, weights, (
-            Slip(f"{b}*{k}*{k}", f"a kernel has weights for each of {a} input channels"),
+            Slip(f"{b}*{k}*{k}", f"an output channel has a kernel for each of {a} input channels"),
             Slip(f"{b}*{a}*{k}", "a kernel is a square"))),
         Part("How many biases does it have?", 1, f"{b}", (
             Slip(f"{a}*{b}", "one for each pair of channels; the sum over the inputs gets a single bias"),
@@ -200,20 +203,21 @@ def counted(chance: Random) -> Question:
 
 
 def grouped(chance: Random) -> Question:
-    g, into, out = (one_of(chance, drawn) for drawn in ((2, 4), (3, 4, 6, 8), (3, 4, 5, 8, 10)))
+    g, into, out = (one_of(chance, drawn) for drawn in ((2, 4), (3, 4, 6, 8), (3, 4, 5, 9, 10)))
     a, b = g * into, g * out
     depthwise, pointwise = conv(a, a, 3, groups=a, bias=False), conv(a, b, 1, bias=False)
     return Question("Groups", f"Look at `{conv(a, b, 3, groups=g, bias=False)}`.", (
-        Part("How many input channels does one kernel see?", 1, f"{a} / {g}", (
+        Part("How many input channels does one output channel see?", 1, f"{a} / {g}", (
             Slip(f"{a}", "the groups were forgotten"),
-            Slip(f"{b} / {g}", "that many kernels belong to a group"))),
+            Slip(f"{b} / {g}", "that many output channels belong to a group"))),
         Part("How many weights does the layer have?", 2, f"{b}*{into}*3*3", (
             Slip(f"{b}*{a}*3*3", "the groups were forgotten"),
             Slip(f"{out}*{into}*3*3", f"one group alone; there are {g}"))),
         Part(f"Now `{depthwise}` and then `{pointwise}` stand in its place. How many weights do these two have "
              "together?", 2, f"{a}*3*3 + {b}*{a}", (
-                 Slip(f"{a}*{a}*3*3 + {b}*{a}", f"with {a} groups a kernel sees one channel"),
-                 Slip(f"{a}*3*3 + {b}", f"a 1x1 kernel still has a weight for each of {a} channels")))))
+                 Slip(f"{a}*{a}*3*3 + {b}*{a}", f"with {a} groups an output channel sees one input channel"),
+                 Slip(f"{a}*3*3 + {b}", "each output channel of a 1x1 convolution still has a weight for each of "
+                      f"{a} channels")))))
 
 
 def costly(chance: Random) -> Question:
@@ -244,7 +248,7 @@ def dense(chance: Random) -> Question:
             Slip(f"{n}*{n}*{units} + {units}", "an image has three numbers for each pixel"))),
         Part("How many parameters does the convolution have?", 1, f"3*{k}*{k}*{units} + {units}", (
             Slip(f"3*{k}*{k}*{units}", NO_BIAS),
-            Slip(f"{k}*{k}*{units} + {units}", "a kernel has weights for each of 3 input channels"))),
+            Slip(f"{k}*{k}*{units} + {units}", "an output channel has a kernel for each of 3 input channels"))),
         Part(f"The image becomes 3 x {2 * n} x {2 * n}. How many parameters must the fully connected layer have now?",
              2, f"3*{2 * n}*{2 * n}*{units} + {units}", (
                  Slip(f"2*({full})", "there are four times as many pixels"),
@@ -259,7 +263,8 @@ def tabulated(chance: Random) -> Question:
     n3 = output_size(n2, 3, p=p)
     n4 = output_size(n3, 2, 2)
     first, second, last = f"{w1}*{c}*{k}*{k} + {w1}", f"{w2}*{w1}*3*3 + {w2}", f"{w2 * n4 * n4}*10 + 10"
-    given = f"""An image of {c} x {n} x {n} goes through these layers, from top to bottom. Find the numbers (a) to (i).
+    given = f"""Each image of a batch, {c} x {n} x {n}, goes through these layers, from top to bottom. Find the
+numbers (a) to (i).
 
 | layer | rows that come out | parameters |
 |---|---|---|
@@ -276,7 +281,8 @@ def tabulated(chance: Random) -> Question:
         Part("", 1, rows(n1, 2, 2), (Slip(f"{n1} - 2 + 1", UNSTRIDED),)),
         Part("", 1, f"{n2} + 2*{p} - 3 + 1", (Slip(f"{n2} + 2*{1 - p} - 3 + 1", "the padding was forgotten" if p else
                                                    "there is no padding; the border is lost"),)),
-        Part("", 1, second, (Slip(f"{w2}*3*3 + {w2}", f"a kernel has weights for each of {w1} input channels"),)),
+        Part("", 1, second, (
+            Slip(f"{w2}*3*3 + {w2}", f"an output channel has a kernel for each of {w1} input channels"),)),
         Part("", 1, rows(n3, 2, 2), (Slip(f"{n3} - 2 + 1", UNSTRIDED),)),
         Part("", 1, f"{w2}*{n4}*{n4}", (Slip(f"{n4}*{n4}", ONE_MAP),
                                         Slip(f"{w2}*{n4}", "rows and columns both count"))),
@@ -319,7 +325,7 @@ def refused(chance: Random) -> Question:
         layers = conv(w1, w2, 3), f"nn.Linear({wrong}, 10)"
     lines = [conv(c, w1, k), "nn.ReLU()", pool(2, 2), layers[0], "nn.ReLU()", "nn.Flatten()", layers[1]]
     code = "\n".join(f"    {text + ',':25}# line {number}" for number, text in enumerate(lines, 1))
-    given = (f"An image of {c} x {n} x {n} is given to this network, and one line raises an error.\n\n"
+    given = (f"A batch of images, each {c} x {n} x {n}, is given to this network, and one line raises an error.\n\n"
              f"```python\nnet = nn.Sequential(\n{code}\n)\n```")
     return Question("A shape that does not fit", given, (
         Part("Which line is it?", 1, f"{line}", (Slip(f"{line - 1}", "this line takes any shape"),)),
@@ -333,8 +339,9 @@ Images and maps are given as channels x rows x columns. Layers are written as in
 channels, kernel, then the options; an option that is not written has PyTorch's default. Write the formula with the
 numbers put in beside each result: it counts as well."""
 MARKING = """\
-Under each answer stand wrong numbers that are usual, each with its cause. A right formula with a slip in the sum loses
-one point at most. A wrong number that is used again loses its points once: go on with the student's own number."""
+Under each answer stand wrong numbers that are usual, each with its cause. Where several causes give one number, the
+student's formula tells which. A right formula with a slip in the sum loses one point at most. A wrong number that is
+used again loses its points once: go on with the student's own number."""
 SPACE = "&nbsp;"  # a paragraph that shows nothing: room to write in
 QUESTIONS: tuple[Callable[[Random], Question], ...] = (
     whole, floored, dilated, pooled, seen, counted, grouped, costly, dense, tabulated, mistaken, refused)

@@ -85,8 +85,11 @@ def cell(column: str, value: int | str, sign: str) -> str:
 def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, depth: int = 1) -> Table:
     """The direct children of `model` in the order in which they are called, with a row for their total.
 
-    input_shape: C x H x W, by default the network's own `input_shape`. Children that are not called are left out.
+    input_shape: C x H x W, by default the network's own `input_shape`. Children that are not called are left out; a
+    child that is called twice has two rows with its parameters, which count once in the total.
     depth: how many levels of nn.Sequential to open; torchvision's networks hide their layers one level down.
+    Raises ValueError where the network cannot take such an image, where a layer gives anything but one tensor, and for
+    1d and 3d convolutions.
     """
     rows, open_stages, storages = [], [], {}  # storages are kept, so that no later tensor gets the same address
     receptive = Fields()
@@ -105,18 +108,19 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
         return len(storages) == before
 
     def measure(module, _, output):
-        open_stages[-1][0] += macs(module, output)
+        open_stages[-1][0] += macs(module, single(module, output))
         if not known(output):
             open_stages[-1][1] += 4 * output.numel()
 
-    handles = []
-    for name, child in opened(model, depth):
+    children = opened(model, depth)
+    shared = dict.fromkeys(m for _, child in children for m in child.modules())  # a layer of two children counts once
+    handles = [m.register_forward_hook(measure) for m in shared]
+    for name, child in children:
         handles += [child.register_forward_pre_hook(enter)]
-        handles += [m.register_forward_hook(measure) for m in child.modules()]
         handles += [child.register_forward_hook(lambda m, _, out, name=name: leave(name, m, out))]
     try:
         with receptive:
-            output = on_meta(model, input_shape or model.input_shape)
+            output = single(model, on_meta(model, input_shape or model.input_shape))
     finally:
         for handle in handles:
             handle.remove()
@@ -260,6 +264,8 @@ def window(name: str, args: tuple, output: Tensor) -> list[tuple[int, int]]:
 
     if name == "convolution":
         kernel, stride, dilation = args[1].shape[2:], two(args[3]), two(args[5])
+        if len(kernel) != 2:
+            raise ValueError(f"images have rows and columns, but a {len(kernel)}d convolution is given: use nn.Conv2d")
         return [(d * (k - 1) + 1, s) for k, s, d in zip(kernel, stride, dilation, strict=True)]
     if name in ("max_pool2d_with_indices", "avg_pool2d"):
         kernel = two(args[1])
@@ -278,7 +284,7 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
 
     Raises ValueError where the network cannot take such an image.
     """
-    state = {k: v.to("meta") for k, v in model.state_dict(keep_vars=True).items()}
+    state = {k: v.to("meta") for k, v in (*model.named_parameters(), *model.named_buffers())}  # shared ones once
     was_training = {m: m.training for m in model.modules()}
     model.eval()  # in training, batch normalisation refuses a batch of one
     try:
@@ -290,6 +296,14 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
     finally:
         for module, training in was_training.items():
             module.training = training
+
+
+def single(module: nn.Module, output: object) -> Tensor:
+    """The output, where it is one tensor."""
+    if not isinstance(output, Tensor):
+        raise ValueError(f"{type(module).__name__} gives an output of kind {type(output).__name__}, where one tensor "
+                         "is expected: wrap it in a module that returns the tensor alone")
+    return output
 
 
 def parameters(module: nn.Module) -> int:

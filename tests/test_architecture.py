@@ -146,12 +146,29 @@ def test_a_table_without_its_total_is_drawn_without_a_sum():
     assert ">VGG-16</text>" in draw({"VGG-16": chosen}).svg and "VGG-16: 15.5 G MACs" in draw({"VGG-16": layers}).svg
 
 
+def test_a_stage_named_total_is_drawn_and_only_the_last_row_is_the_sum():
+    net = torch.nn.Sequential()
+    net.total, net.last = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 8, 3)
+    svg = draw({"a": trace.stages(net, (3, 8, 8))}).svg
+    _, blocks, words = parse(svg)
+    assert len(blocks) == 2 and [name for name, *_ in words] == ["total", "last"]
+    assert "a: 2 stages, from total with 4 x 6 x 6" in svg and svg.count("a: 8.5 K MACs") == 1
+
+
+def test_one_stage_is_no_plural():
+    assert "a: 1 stage, from 0 with 3 x 8 x 8 to" in draw({"a": trace.stages(torch.nn.Sequential(torch.nn.ReLU()),
+                                                                         (3, 8, 8))}).svg
+
+
 @pytest.mark.parametrize("networks, colour, message", [
     ({"a": table("lenet5")}, "parameter", "no quantity to colour by 'parameter': did you mean parameters"),
     ({}, "macs", "not nothing"),
     (table("lenet5"), "macs", "by their titles are expected.*not Table"),
     ({"a": trace.Table()}, "macs", "the table of a has no stage to draw"),
-    ({"a": table("lenet5")[-1:]}, "macs", "the table of a has no stage to draw"),
+    ({"a": table("lenet5")[-1:]}, "macs", "the network of a has no parts to draw: wrap a single layer in nn.Sequ"),
+    ({"a": trace.stages(torch.nn.Conv2d(3, 4, 3), (3, 8, 8))}, "macs", "the network of a has no parts to draw"),
+    ({"a": trace.stages(torch.nn.Sequential(), (3, 8, 8))}, "macs", "the network of a has no parts to draw"),
+    ({"a": torch.nn.ReLU()}, "macs", "the table of a is of kind ReLU: draw what trace.stages gives"),
     ({"a": trace.diff(build("vgg11"), build("vgg16"))}, "macs", "of kind Difference: draw what trace.stages gives"),
     ({"a": [trace.Stage("tokens", "197 x 768", 1, 1, 1, 1)]}, "macs", "tokens of a gives 197 x 768"),
 ])
@@ -215,12 +232,26 @@ def page(browser):
 
 @pytest.mark.parametrize("names", [*SHOWN, []], ids=lambda names: "_".join(names) or "layers_of_torchvision")
 def test_letters_lie_inside_the_picture_and_on_nothing_else(page, names):
-    picture = draw({name: table(name) for name in names} or {"layers": layers_of_torchvision()})
+    show(page, draw({name: table(name) for name in names} or {"layers": layers_of_torchvision()}))
+    letters_have_room(page, 30)
+
+
+def test_a_long_title_is_not_cut_off(page):
+    short = trace.stages(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), (3, 8, 8))
+    for length in (5, 9):
+        show(page, draw({" ".join(["Batch normalisation"] * length): short}, "memory"))
+        letters_have_room(page, 10)
+
+
+def show(page, picture):
     page.set_viewport_size({"width": WIDTH + 100, "height": 800})  # nothing shrinks
     page.set_content(PAGE.format("#fff", "#000", picture._repr_html_()))
+
+
+def letters_have_room(page, least):
     width, height = page.eval_on_selector("svg", "svg => [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height]")
     boxes = page.eval_on_selector("svg", BOXES)
-    assert len(boxes) > 30
+    assert len(boxes) > least
     for i, (word, left, top, right, bottom) in enumerate(boxes):
         assert left >= -0.5 and top >= 0 and right <= width + 1 and bottom <= height, word
         for other, x, y, x_end, y_end in boxes[i + 1:]:

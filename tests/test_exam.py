@@ -186,6 +186,52 @@ def test_a_usual_mistake_never_gives_the_right_number():
                     assert slip.value != exam.result(part.formula) and slip.value >= 0, (seed, question.title, slip)
 
 
+def test_where_several_causes_give_one_number_their_formulas_differ_and_the_key_says_so():
+    shared = set()
+    for seed in SEEDS:
+        for number, question in enumerate(asked(seed), 1):
+            for letter, part in zip("abcdefghi", question.parts, strict=False):
+                formulas = {slip.formula for slip in part.slips}
+                assert len(formulas) == len(part.slips), (seed, question.title, part)
+                if len({slip.value for slip in part.slips}) < len(formulas):
+                    shared.add(f"{number}({letter})")
+    assert shared == {"1(a)", "2(a)", "11(b)"}
+    assert "Where several causes give one number, the student's formula tells which." in " ".join(
+        exam.pages(0)[1].split())
+
+
+def test_a_question_is_unfair_where_two_mistakes_are_written_alike():
+    def question(*slips):
+        return exam.Question("", "", (exam.Part("", 1, "2*3", slips),))
+
+    assert exam.fair(question(exam.Slip("3*3", "one"), exam.Slip("9", "another")))
+    assert not exam.fair(question(exam.Slip("3*3", "one"), exam.Slip("3*3", "another")))
+    assert not exam.fair(question(exam.Slip("3 + 3", "gives the right number")))
+
+
+def test_a_cause_leads_to_its_number():
+    for seed in SEEDS:
+        chain = layers(asked(seed)[SEEN].given)
+        k1, s1, k2 = chain[0].kernel_size[0], chain[0].stride[0], chain[1].kernel_size
+        added = asked(seed)[SEEN].parts[0].slips[0]
+        assert added.value == k1 + k2 and ("stride" in added.cause) == (s1 == 2), seed
+        assert exam.result(asked(seed)[SEEN].parts[0].formula) == added.value - 1 or s1 == 2
+
+
+def test_networks_that_flatten_get_a_batch():
+    # nn.Flatten takes the channels of a lone image for the images of a batch
+    for seed in SEEDS:
+        for question in asked(seed):
+            assert "nn.Flatten" not in question.given or "batch" in question.given.split("\n")[0], question.given
+
+
+def test_a_kernel_is_one_grid_for_a_pair_of_channels():
+    for seed in SEEDS:
+        text = " ".join("\n".join(exam.pages(seed)).split())
+        assert not re.search(r"kernels? (does|sees?|sums|still|has|have|belongs?)\b|one kernel", text), seed
+    assert "How many input channels does one output channel see?" in text
+
+
 def test_the_key_prints_every_formula_with_its_true_result():
     for seed in SEEDS:
         for value, formula in re.findall(r"(?:\*\*|  - )([\d,]+)(?:\*\*)? = `(.+?)`", exam.pages(seed)[1]):

@@ -95,6 +95,37 @@ def test_images_that_do_not_fit_are_refused():
         stages(nn.Linear(9, 2), (1, 8, 8))
 
 
+def test_a_layer_that_is_used_twice_has_two_rows_and_its_parameters_count_once():
+    conv = nn.Conv2d(3, 3, 3, padding=1)
+    alone = stages(nn.Sequential(conv), (3, 8, 8))[0]
+    table = stages(nn.Sequential(conv, nn.ReLU(), conv), (3, 8, 8))
+    assert [row.name for row in table] == ["0", "1", "0", "total"]
+    assert table[0] == alone and (table[2].macs, table[2].field) == (alone.macs, 5)
+    assert (table[-1].parameters, table[-1].macs) == (3 * 3 * 9 + 3, 2 * 3 * 3 * 9 * 64)
+    apart = stages(nn.Sequential(nn.Sequential(conv), nn.Sequential(conv)), (3, 8, 8))
+    assert [row.macs for row in apart] == [alone.macs, alone.macs, 2 * alone.macs]
+
+
+def test_weights_that_two_layers_share_count_once():
+    net = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False))
+    net[1].weight = net[0].weight
+    assert [row.parameters for row in stages(net, (3, 8, 8))] == [9, 9, 9]
+
+
+@pytest.mark.parametrize("net, image, message", [
+    (nn.Sequential(nn.Conv1d(3, 4, 3)), (3, 32), "images have rows and columns, but a 1d convolution is given: use"),
+    (nn.Sequential(nn.Conv3d(3, 4, 3)), (3, 8, 8, 8), "but a 3d convolution is given: use nn.Conv2d"),
+    (nn.Sequential(nn.MaxPool2d(2, return_indices=True)), (3, 8, 8),
+     "MaxPool2d gives an output of kind tuple, where one tensor is expected: wrap it in a module that returns"),
+    (nn.Sequential(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))), (3, 8, 8), "MaxPool2d gives an"),
+    (nn.LSTM(8, 4), (3, 8), "LSTM gives an output of kind tuple"),
+])
+def test_what_has_no_row_is_refused_in_one_sentence(net, image, message):
+    with pytest.raises(ValueError, match=message):
+        stages(net, image)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
+
+
 def test_tables_are_aligned_text_and_html():
     text = repr(stages(build("lenet5"))).splitlines()
     assert text[0].split() == ["name", "output", "parameters", "MACs", "memory", "receptive", "field"]
