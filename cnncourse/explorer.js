@@ -27,7 +27,7 @@ export const span = (v) => v.dilation * (v.kernel - 1) + 1;
 /** Whole and broken steps that the window can make after its first place. */
 const steps = (v) => (v.size + 2 * v.padding - span(v)) / v.stride;
 
-/** ceil_mode has one window more, unless it would start in the right padding. Only pooling has ceil_mode. */
+/** ceil_mode has one window more, unless it would start beyond the last column. Only pooling has ceil_mode. */
 const roundsUp = (v) => isPooling(v) && v.ceil && !Number.isInteger(steps(v));
 const extraWindowStartsOutside = (v) => Math.ceil(steps(v)) * v.stride >= v.size + v.padding;
 
@@ -94,7 +94,7 @@ export function refusal(v) {
     pytorch: "in_channels must be divisible by groups",
   };
   if (isPooling(v) && padding > kernel / 2) return {
-    reason: `padding ${padding} is more than half of the kernel ${kernel}; a window could lie wholly in the padding.`,
+    reason: `padding ${padding} is more than half of the kernel ${kernel}, the most that PyTorch allows a pooling.`,
     pytorch: padding > window / 2
       ? `pad should be at most half of effective kernel size, but got pad=${padding}, kernel_size=${kernel} and `
         + `dilation=${dilation}`
@@ -141,7 +141,7 @@ function explainLosses(v, division) {
   const sentences = [];
 
   if (roundsUp(v) && extraWindowStartsOutside(v))
-    sentences.push("Rounding up would add a window that starts in the padding on the right: PyTorch leaves it out.");
+    sentences.push("Rounding up would add a window that starts beyond the last column: PyTorch leaves it out.");
   if (missed.length === v.size) return [...sentences, "No window touches a pixel: they see padding only."];
 
   if (over > 0)
@@ -173,9 +173,11 @@ export function describe(v) {
     ? `the largest of ${several(all.length, "number")}` : `the sum of ${several(all.length, "product")}`;
   const where = `${named("row", positions(v, v.row))}, ${named("column", positions(v, v.column))}`;
   const channels = v.channels > 1 ? ` of input ${named("channel", seenChannels(v))}` : "";
+  const inPadding = padding < all.length ? `${padding} of them in the padding`
+    : `${padding > 1 ? "all" : "it lies"} in the padding`;
   const name = `${v.channels > 1 ? `channel ${v.channel}, ` : ""}row ${v.row}, column ${v.column}`;
   return `Output ${name} is ${number(value(v))}: ${what} in ${where}${channels}`
-    + `${padding ? `; ${padding} of them in the padding` : ""}.`;
+    + `${padding ? `; ${inPadding}` : ""}.`;
 }
 
 /** The numbers themselves: one line for each input channel that is seen, and one for their sum. */
@@ -243,12 +245,14 @@ html[data-theme="dark"], body[data-jp-theme-light="false"] { .convolution-explor
   .lost { background: linear-gradient(to top right, transparent 48%, var(--loss) 48% 51%, transparent 51%); }
   .seen { background-color: var(--window); outline: 2px solid var(--frame); outline-offset: -2px; font-weight: 700; }
   .input caption, .kernel caption, .output caption { white-space: nowrap; }
-  .output { --cell: max(26px, min(2rem, calc(99cqi / var(--columns)))); touch-action: pan-y; }
+  .output { --cell: max(26px, min(2rem, calc(99cqi / var(--columns)))); touch-action: manipulation; }
   .output tbody td { cursor: pointer; }
   .output-frame { overflow-x: auto; max-width: 100%; padding: 3px; margin: -3px; }
   .channels { --cell: 3rem; }
-  .swatch { display: inline-block; width: 1.1rem; height: 1.1rem; vertical-align: text-bottom; }
-  .swatch { margin: 0 0.3rem 0 0.8rem; border: 1px solid var(--line); }
+  .swatch {
+    display: inline-block; width: 1.1rem; height: 1.1rem; vertical-align: text-bottom;
+    margin: 0 0.3rem 0 0.8rem; border: 1px solid var(--line);
+  }
 }
 `;
 
@@ -384,10 +388,30 @@ function render({ model, el }) {
       cell.classList.toggle("seen", chosen);
       cell.setAttribute("aria-selected", chosen);
       cell.tabIndex = chosen ? 0 : -1;
+      if (chosen) bringIntoView(cell);
     }
     sentence.textContent = describe(now);
     sums.replaceChildren(...written(now).map((line) => h("li", {}, line)));
     where.textContent = `${now.row * outputSize(now) + now.column + 1} of ${outputs.length} `;
+  }
+
+  /** Scroll the frame alone, never the page, to the cell and the one before it: the row's number, at the first. */
+  function bringIntoView(cell) {
+    const frame = cell.closest(".output-frame"), first = cell.offsetLeft - cell.offsetWidth;
+    const padding = frame.scrollWidth - cell.closest("table").offsetWidth;
+    const end = cell.offsetLeft + cell.offsetWidth + padding;
+    frame.scrollLeft = Math.max(end - frame.clientWidth, Math.min(frame.scrollLeft, first));
+  }
+
+  let due = false;
+  /** Row and column change one after the other: mark once, after both. */
+  function markSoon() {
+    if (due) return;
+    due = true;
+    queueMicrotask(() => {
+      due = false;
+      mark();
+    });
   }
 
   // Choosing an output: mouse, touch, keyboard, or the player.
@@ -404,15 +428,22 @@ function render({ model, el }) {
       const { row, column, ...rest } = v(), most = outputSize(rest) - 1;
       const to = { ArrowUp: [row - 1, column], ArrowDown: [row + 1, column], ArrowLeft: [row, column - 1],
         ArrowRight: [row, column + 1], Home: [row, 0], End: [row, most] }[event.key];
-      if (!to) return;
+      if (!to || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       const [down, across] = to.map((i) => Math.min(Math.max(i, 0), most));
       change({ row: down, column: across });
       outputs[down * (most + 1) + across].focus();
     });
   }
-  // JupyterLab takes arrow keys and letters for itself, unless the event never reaches it.
-  el.addEventListener("keydown", (event) => event.ctrlKey || event.metaKey || event.stopPropagation());
+  // JupyterLab and slides take arrow keys, Space and letters for themselves, unless the event never reaches them.
+  // Escape gives the keys back to them; a presenter's remote control, which sends PageDown, is theirs at all times.
+  el.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || ["PageUp", "PageDown"].includes(event.key)) return;
+    event.stopPropagation();
+    if (event.key !== "Escape") return;
+    document.activeElement.blur();
+    el.closest("[tabindex]")?.focus(); // JupyterLab hears only keys that go to a cell
+  });
 
   function go(by) {
     const now = v(), out = outputSize(now), to = (now.row * out + now.column + by + out * out) % (out * out);
@@ -442,7 +473,7 @@ function render({ model, el }) {
   calm.addEventListener("change", obey);
 
   for (const name of Object.keys(START))
-    model.on(`change:${name}`, ["row", "column"].includes(name) ? mark : draw);
+    model.on(`change:${name}`, ["row", "column"].includes(name) ? markSoon : draw);
   draw();
   obey();
   return () => {

@@ -116,7 +116,7 @@ def test_what_is_seen_and_what_is_said_to_be_lost_is_so_in_pytorch(module):
         assert ("is larger than the window" in words) == (not all(lost)), (v, words)
 
 
-def test_it_says_whether_the_division_is_whole(module):
+def test_it_says_whether_the_division_is_whole_and_why_a_window_is_left_out(module):
     for v, answer in zip(CASES, module["answers"], strict=True):
         if "refused" not in answer:
             steps = (v["size"] + 2 * v["padding"] - v["dilation"] * (v["kernel"] - 1) - 1) / v["stride"]
@@ -126,8 +126,14 @@ def test_it_says_whether_the_division_is_whole(module):
             larger = v["ceil"] and len(answer["seen"]) > steps // 1 + 1
             assert ("rounded up" in answer["words"]) == larger, v
             assert ("over the edge" in answer["words"]) == (larger and len(answer["unseen"]) < v["size"]), v
-            assert ("PyTorch leaves it out" in answer["words"]) == (
-                v["ceil"] and not steps.is_integer() and not larger), v
+            left_out = re.search(r"a window that starts (.+?): PyTorch leaves it out", answer["words"])
+            assert bool(left_out) == (v["ceil"] and not steps.is_integer() and not larger), v
+            if left_out:  # the window after the last of PyTorch's
+                start = seen_by_pytorch(v).shape[1] * v["stride"] - v["padding"]
+                assert left_out[1] == "beyond the last column" and start >= v["size"], v
+        elif "half of" in answer["refused"]:  # PyTorch's words, by another test
+            words = f"padding {v['padding']} is more than half of the kernel {v['kernel']}, the most that PyTorch"
+            assert words in answer["words"] and v["padding"] > v["kernel"] / 2, v
 
 
 def test_python_and_the_module_have_the_same_settings(module):
@@ -145,8 +151,35 @@ def test_the_picture_without_a_browser_shows_what_pytorch_sees():
     pixels = [[cell == "■" for cell in row[1:-1]] for row in cells[1:-1]]  # without the padding
     seen = seen_by_pytorch(v)
     assert torch.equal(torch.tensor(pixels), seen[:, 1, None] & seen[None, :, 0])
-    assert sum(row.count("■") for row in cells) == 9 and cells[0][1] == "0"
-    assert "kernel 3, stride 2, padding 1, dilation 2, groups 1" in title and "row 1, column 0" in legend
+    assert sum(row.count("■") for row in cells) == 9 and cells[0][1] == "p"
+    assert "kernel 3, stride 2, padding 1, dilation 2, channels 1, groups 1" in title and "row 1, column 0" in legend
+
+
+def test_the_picture_without_a_browser_says_what_pytorch_refuses_and_never_shows_an_output_that_is_not_there(module):
+    widget, limits, clamped = explorer.Explorer(row=9, column=9), module["ranges"], 0
+    for v, answer in zip(CASES, module["answers"], strict=True):
+        if any(not least <= v[name] <= most for name, (_, least, most) in limits.items()) or v["size"] % 3:
+            continue
+        for name in NAMES:
+            widget.set_trait(name, v[name])
+        title, *lines = widget.picture().splitlines()
+        ceil = f", ceil_mode {v['ceil']}" if v["operation"] == "max pooling" else f", groups {v['groups']}"
+        assert title.endswith(f"channels {v['channels']}{ceil}"), v
+        if "refused" in answer:
+            assert lines == ["PyTorch refuses these settings: run the cell to read why."], v
+            continue
+        last = min(len(answer["seen"]) - 1, 9)
+        assert f"in row {last}, column {last} " in lines[-2], v
+        marked = [(i - v["padding"], j - v["padding"]) for i, row in enumerate(lines[:-2])
+                  for j, sign in enumerate(row.split()) if sign == "■"]
+        assert marked == list(itertools.product(answer["seen"][last], repeat=2)), v
+        clamped += last < 9
+    assert clamped > 100
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="there is no explorer setting 'strides': did you mean stride"):
+        explorer.Explorer(strides=3)
 
 
 def open_page(tmp_path, browser, settings="", theme="", **options):
@@ -202,6 +235,9 @@ def test_keyboard_mouse_and_touch_choose_an_output(tmp_path, browser):
         assert chosen(page) == [place, 9]
         assert page.evaluate("document.activeElement.dataset.at") == place
     assert page.title() == "Explorer"  # JupyterLab would have taken the keys for its own
+    for key in ("Alt+ArrowRight", "Control+ArrowRight", "Meta+ArrowDown", "Control+End"):  # the browser's own
+        page.keyboard.press(key)
+        assert chosen(page) == ["0,0", 9], key
     page.locator('table.output td[data-at="2,1"]').click()
     assert chosen(page) == ["2,1", 9]
     assert "Output row 2, column 1 is 10: the sum of 9 products in rows 4, 5 and 6, columns 2, 3 and 4." in \
@@ -218,6 +254,31 @@ def test_keyboard_mouse_and_touch_choose_an_output(tmp_path, browser):
     page = open_page(tmp_path, browser, has_touch=True)
     page.locator('table.output td[data-at="1,2"]').tap()
     assert chosen(page) == ["1,2", 9]
+    page.close()
+
+
+def test_one_choice_is_announced_once(tmp_path, browser):
+    page = open_page(tmp_path, browser, 'data-column="2"')
+    page.evaluate("""() => {
+        window.told = [];
+        const note = (changes) => told.push(...changes.flatMap((c) => [...c.addedNodes].map((node) => node.data)));
+        new MutationObserver(note).observe(document.querySelectorAll("p[role=status]")[1], { childList: true });
+    }""")
+    page.get_by_role("button", name="Next").click()
+    told, = page.evaluate("told")
+    assert told.startswith("Output row 1, column 0 is ")
+    page.close()
+
+
+@pytest.mark.parametrize("kernel, row, words", [
+    (1, 0, "the sum of 1 product in row −3, column −3; it lies in the padding."),
+    (2, 0, "the sum of 4 products in rows −3 and −2, columns −3 and −2; all in the padding."),
+    (2, 2, "the sum of 4 products in rows −1 and 0, columns −1 and 0; 3 of them in the padding."),
+    (1, 3, "the sum of 1 product in row 0, column 0.")])
+def test_it_says_what_lies_in_the_padding(tmp_path, browser, kernel, row, words):
+    page = open_page(tmp_path, browser, f'data-kernel="{kernel}" data-stride="1" data-padding="3" data-row="{row}" '
+                                        f'data-column="{row}"')
+    assert page.locator("p[role=status]").last.inner_text().endswith(words)
     page.close()
 
 
@@ -291,13 +352,36 @@ def test_it_fits_a_telephone_and_fingers(tmp_path, browser, settings):
     targets = page.locator("button, select, input, table.output tbody td")
     sizes = targets.evaluate_all("all => all.filter((e) => e.offsetParent).map((e) => [e.offsetWidth, e.offsetHeight])")
     assert len(sizes) > 15 and min(map(min, sizes)) >= 24
+    height = page.evaluate("scrollY")
+    for _ in range(15):
+        page.get_by_role("button", name="Next").dispatch_event("click")  # Playwright's click scrolls
+    at, box = (page.locator(which).bounding_box() for which in ('td[aria-selected="true"]', ".output-frame"))
+    assert box["x"] <= at["x"] and at["x"] + at["width"] <= box["x"] + box["width"]
+    assert page.evaluate("scrollY") == height
+    page.close()
+
+
+def test_a_finger_moves_a_wide_output_sideways(tmp_path, browser):
+    page = open_page(tmp_path, browser, 'data-size="10" data-kernel="1" data-stride="1" data-padding="3"',
+                     viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True)
+    frame = page.locator(".output-frame")
+    frame.scroll_into_view_if_needed()
+    y, touch = frame.bounding_box()["y"] + 60, page.context.new_cdp_session(page)
+    before = frame.evaluate("frame => frame.scrollLeft")
+    for kind, x in [("touchStart", 250), *(("touchMove", x) for x in range(240, 90, -10)), ("touchEnd", None)]:
+        points = [{"x": x, "y": y}] if x else []
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        page.wait_for_timeout(16)
+    page.wait_for_timeout(200)
+    assert frame.evaluate("frame => frame.scrollLeft") > before + 50
     page.close()
 
 
 def test_the_stored_output_shows_something_without_a_kernel_and_carries_no_program():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    bundles = [o.data for c in notebook.cells if c.cell_type == "code" for o in c.outputs
-               if "application/vnd.jupyter.widget-view+json" in o.get("data", {})]
+    bundles = {c.source: o.data for c in notebook.cells if c.cell_type == "code" for o in c.outputs
+               if "application/vnd.jupyter.widget-view+json" in o.get("data", {})}
     assert len(bundles) == 2 and "widgets" not in notebook.metadata
-    for bundle in bundles:
+    for source, bundle in bundles.items():
         assert "■" in bundle["text/plain"] and 'class="convolution-explorer" data-' in bundle["text/html"]
+        assert bundle["text/plain"] == eval(source, vars(explorer)).picture() and "<script" not in bundle["text/html"]

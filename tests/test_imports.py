@@ -21,6 +21,7 @@ ALLOWED = {
     "exam": {"arithmetic"},
     "exercises.__init__": {"progress"},
     "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
+    "explorer": {"arithmetic"},
     "layers": {"arithmetic"},
     "models.__init__": {"models.alexnet", "models.googlenet", "models.inception", "models.lenet", "models.resnet",
                         "models.vgg"},

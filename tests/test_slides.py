@@ -56,8 +56,13 @@ def test_there_is_something_to_say_while_training_runs(path):
             assert any(text.startswith("While it trains: ") for text in spoken), slide[0].source
 
 
+def test_training_is_recognised_in_every_lesson_but_the_clinic():
+    lessons = [p.stem for p in NOTEBOOKS if any(map(trains, nbformat.read(p, as_version=4).cells))]
+    assert set(lessons) >= {p.stem for p in NOTEBOOKS if not p.stem.startswith("08")}
+
+
 def trains(cell) -> bool:
-    return any("epoch" in output.get("text", "") for output in cell.outputs if output.output_type == "stream"
+    return any("epoch" in output.get("text", "") for output in cell.get("outputs", []) if output.output_type == "stream"
                and output.name == "stderr")
 
 
@@ -89,14 +94,15 @@ def foreign(url: str) -> bool:
 # What can be seen of the current slide and is wrong: [what, which].
 FAULTS = """() => {
     const slide = Reveal.getCurrentSlide(), found = [];
-    const parts = slide.querySelectorAll("h1, h2, h3, p, li, summary, pre, table, img, svg, button, input");
+    const parts = slide.querySelectorAll("h1, h2, h3, p, li, summary, pre, table, td, img, svg, button, input");
     for (const part of parts) {
         if (!part.checkVisibility()) continue; // notes, and what is folded; a fragment that waits counts
         const { left, top, right, bottom } = part.getBoundingClientRect();
         const name = part.tagName + ": " + part.textContent.slice(0, 60);
         if (left < 0 || top < 0 || right > innerWidth || bottom > innerHeight) found.push(["outside", name]);
         if (part.matches("pre") && part.scrollWidth > part.clientWidth) found.push(["cut off", name]);
-        if (part.matches("pre, table") && parseFloat(getComputedStyle(part).fontSize) < 14) found.push(["small", name]);
+        const size = parseFloat(getComputedStyle(part).fontSize) * part.currentCSSZoom;
+        if (part.matches("pre, td, .verdict") && size < 14) found.push(["small", name]);
         if (part.matches("img") && !(part.complete && part.naturalWidth)) found.push(["no picture", part.alt]);
         if (part.matches("img") && part.alt.length < 20) found.push(["no alternative text", part.src.slice(0, 40)]);
         if (part.matches("img") && bottom - top < 200) found.push(["small", part.alt]);
@@ -122,6 +128,27 @@ def test_every_slide_is_seen_whole_and_asks_no_other_host(deck, path):
             break
         page.keyboard.press("Space")
     assert len(seen) == len(slides(path)) and wrong == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[:1], ids=lambda p: p.stem)
+def test_the_explorer_gives_the_keys_back_to_the_deck(deck, path):
+    page, wrong = deck
+    cell = page.locator('.present:not(.stack) > * .convolution-explorer td[data-at="1,1"][aria-selected]')
+    while not cell.count():
+        page.keyboard.press("Space")
+    here = page.evaluate("Reveal.getSlidePastCount()")
+    cell.click()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")  # both to the explorer
+    assert page.locator('.present td[aria-selected="true"]').get_attribute("data-at") == "1,2"
+    assert page.evaluate("Reveal.getSlidePastCount()") == here
+    page.keyboard.press("Escape")
+    page.keyboard.press("Space")
+    assert page.evaluate("Reveal.getSlidePastCount()") == here + 1 and not page.evaluate("Reveal.isOverview()")
+    page.keyboard.press("PageUp")
+    cell.click()
+    page.keyboard.press("PageDown")  # a presenter's remote control
+    assert page.evaluate("Reveal.getSlidePastCount()") == here + 1 and wrong == []
 
 
 @pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.stem == "04_vgg"], ids=lambda p: p.stem)
