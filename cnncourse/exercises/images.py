@@ -199,7 +199,8 @@ def the_training_side(places, share):
 
 @exercise(minutes=8, level="medium",
           hints=("One mean and one deviation for each channel. Over which of the four dimensions do you average?",
-                 "The images are N x C x H x W: average over dimensions 0, 2 and 3. What is the largest value wanted?",
+                 "The images are N x C x H x W: average over dimensions 0, 2 and 3. PyTorch takes no mean of uint8 "
+                 "numbers, so convert them first. What is the largest value wanted?",
                  "`pixels = train.double() / 255`, then `pixels.mean((0, 2, 3))` and `pixels.std((0, 2, 3))`."),
           cases=lambda chance: [(pictures(chance, 60, 3, 16, 12), pictures(chance, 40, 3, 16, 12) // 2)
                                 for _ in range(3)],
@@ -266,7 +267,7 @@ def over_the_channels(train, test):
           hints=("Which parameters does `net.named_parameters()` list? Which of them belong to the last layer?",
                  "A parameter with `requires_grad = False` gets no gradient, and an optimizer leaves it alone.",
                  "`net.requires_grad_(False)` turns all off (mind the underscore at its end); then "
-                 "`net.head.requires_grad_(True)`."),
+                 "`net.head.requires_grad_(True)`. Return the network at the end."),
           cases=lambda chance: [(small(chance.randint(3, 6), chance.randint(2, 5)),) for _ in range(2)],
           observe=lambda net, _: {"the parameters that are trained": [n for n, p in net.named_parameters()
                                                                       if p.requires_grad],

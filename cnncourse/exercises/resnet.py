@@ -242,8 +242,9 @@ def projections_counted(n, stages, convolutions):
 
 @exercise(minutes=6, level="medium",
           hints=("Which of the three convolutions makes an output of another size in the two forms?",
-                 "Only the first 1x1: in version 1 its output is halved, in version 1.5 it is not.",
-                 "MACs of that 1x1 on `size * size` positions, minus those on `size // 2 * size // 2`."),
+                 "Only the first 1x1: in version 1 its output has half the rows and half the columns, in version 1.5 "
+                 "all of them.",
+                 "MACs of that 1x1 on `size**2` positions, minus those on `(size // 2) ** 2`."),
           cases=lambda chance: [(256, 128, 56)] + [
               (4 * chance.randint(2, 9), chance.randint(3, 7), 2 * chance.randint(4, 20)) for _ in range(3)])
 def extra_macs(n_in, width, size):
