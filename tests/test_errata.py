@@ -21,6 +21,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from matplotlib import pyplot
 from prose import claims, close, proofs
 from scipy.signal import convolve2d
 from torch import nn
@@ -41,6 +42,13 @@ BY_LESSON = [  # the beginnings of the rows that the linked lesson proves
     "Deeper is better", "The stem is ordinary", "Deep plain networks fail because they", "The loss becomes",
     "Deep plain networks fail because the gradient", "A shortcut is a gate",
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """Other tests, in the same process, count the open ones."""
+    yield
+    pyplot.close("all")
 
 
 class Row:
