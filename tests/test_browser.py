@@ -13,6 +13,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +99,8 @@ def test_run_all_in_jupyterlab_shows_no_error_and_asks_no_other_host(browser, la
 def test_the_explorer_in_jupyterlab_keeps_its_arrow_keys_and_tells_python(browser, lab):
     address, folder = lab
     show = "from cnncourse.explorer import Explorer\nexplorer = Explorer(size=6)\nexplorer"
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
     cells = [nbformat.v4.new_code_cell(source) for source in (show, "explorer.row, explorer.column")]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
-    nbformat.write(notebook, folder / "explorer.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), folder / "explorer.ipynb")
     page = opened_and_run(browser, address, "explorer", 1_500)
     page.wait_for_selector(".convolution-explorer .verdict")
     assert "the last column is never seen" in page.inner_text(".convolution-explorer .verdict")
@@ -125,7 +124,6 @@ def test_the_deck_in_jupyterlab_shows_slides_keeps_notes_back_and_widgets_alive(
     from playwright.sync_api import expect
 
     address, folder = lab
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
     cells = {"slide": nbformat.v4.new_markdown_cell("# The title"),
              "notes": nbformat.v4.new_markdown_cell("What the instructor says."),
              "skip": nbformat.v4.new_code_cell("from cnncourse.explorer import Explorer"),
@@ -133,7 +131,7 @@ def test_the_deck_in_jupyterlab_shows_slides_keeps_notes_back_and_widgets_alive(
              "fragment": nbformat.v4.new_code_cell("Explorer(size=6)")}
     for kind, cell in cells.items():
         cell.metadata.slideshow = {"slide_type": kind}
-    nbformat.write(nbformat.v4.new_notebook(cells=[*cells.values()], metadata=kernel), folder / "deck.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=[*cells.values()], metadata=KERNEL), folder / "deck.ipynb")
     page = opened_and_run(browser, address, "deck", 720)
     title, notes, question = (page.locator(".jp-RenderedMarkdown").get_by_text(text) for text in (
         "The title", "What the instructor says.", "Which column is never seen?"))
