@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cnncourse import exercises, progress
-from cnncourse.exercises import LESSONS, behaviour, exercise
+from cnncourse.exercises import LESSONS, behaviour, exercise, googlenet, images
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WRITTEN = [lesson for lesson, module in LESSONS.items() if find_spec(f"cnncourse.exercises.{module}")]
@@ -84,6 +84,43 @@ def test_a_stub_is_not_attempted(ex):
         assert ex.judge(answer, random.Random(0)).outcome == "not attempted"
     if ex.broken:
         assert "came in" in ex.judge(ex.broken, random.Random(1)).message
+
+
+@each
+def test_an_answer_that_forgets_to_return_is_told_so(ex):
+    def forgetful(*arguments):
+        ex.function(*arguments)
+
+    result = ex.judge(forgetful, random.Random(0))
+    assert result.outcome == "wrong" and "End it with `return`" in result.message
+
+
+def test_a_class_whose_forward_forgets_to_return_is_told_so():
+    class Forgetful(nn.Linear):
+        def __init__(self, *arguments):
+            super().__init__(1, 1)
+
+        def forward(self, x):
+            self.seen = x
+
+    result = googlenet.Inception.judge(Forgetful, random.Random(0))
+    assert result.outcome == "wrong" and "End it with `return`" in result.message
+
+
+def test_an_answer_that_returns_nothing_in_some_cases_is_told_which():
+    result = images.upright.judge(lambda image, turn: image.flip(1, 2) if turn == 3 else None, random.Random(0))
+    assert result.outcome == "wrong" and "orientation = `1`: your answer is `None`" in result.message
+
+
+@each
+def test_a_network_or_a_class_in_place_of_a_function_is_named(ex):
+    kind = "class" if isinstance(ex.function, type) else "function"
+    for answer, name in ((nn.Linear(2, 2), "a network (Linear)"), (torch.ones(2, 3), "a tensor of 2 x 3"), (7, "`7`")):
+        message = ex.judge(answer, random.Random(0)).message
+        assert message.startswith(f"`{ex.function.__name__}` must be a {kind}, not {name}.")
+    wanted = ex.function(*ex.cases(random.Random(0))[0])
+    named = "not the class Linear." in ex.judge(nn.Linear, random.Random(0)).message
+    assert named == (kind == "function" and not isinstance(wanted, nn.Module))
 
 
 @each

@@ -16,6 +16,7 @@ So a diagnosis fits however the mistake is written, and a memorised number fails
 import ast
 import copy
 import ctypes
+import dis
 import inspect
 import math
 import random
@@ -122,21 +123,33 @@ class Exercise:
         """As `check`, with the inputs that `chance` draws, and leaving no trace."""
         if answer is None or answer is ...:
             return Result("not attempted", "Replace the three dots by your answer.")
-        if not callable(answer):
-            return Result("wrong", f"`{self.function.__name__}` must be a function, not {describe(answer)}.")
         cases = self.cases(chance)
+        if not self.accepts(answer, cases[0]):
+            kind = "class" if isinstance(self.function, type) else "function"
+            return Result("wrong", f"`{self.function.__name__}` must be a {kind}, not {describe(answer)}. "
+                                   f"Give `check` the {kind} itself, without calling it.")
         outcome, found = within(SECONDS, partial(self.observations, answer, cases))
         if outcome == "late":
             return Result("wrong", f"There was no answer after {SECONDS} seconds. Is there a loop that never ends?")
         if outcome == "error":
             general = f"Your program raised {type(found).__name__}: {found}"
             return Result(*self.recognised(cases, error=found) or ("wrong", general))
-        if found[0] is None:
+        if all(value is None for value in found):
+            if worked_on(answer):
+                return Result("wrong", "Your function returns nothing. End it with `return` and the result, also where "
+                                       "it works in place.")
             return Result("not attempted", "Your function returns nothing yet.")
         expected = self.observations(self.function, cases)
         if same(found, expected):
             return Result("correct", "Your answer agrees with the reference on random inputs.")
         return Result(*self.recognised(cases, found) or ("wrong", self.difference(found, expected, cases)))
+
+    def accepts(self, answer: Callable, case: tuple) -> bool:
+        """Whether a call of the answer can give what is wanted: a network, if called, takes images; a class, a network."""
+        if isinstance(answer, type) and not isinstance(self.function, type):
+            with torch.random.fork_rng(devices=[]):
+                return isinstance(self.function(*copy.deepcopy(case)), nn.Module)
+        return callable(answer) and not isinstance(answer, nn.Module)
 
     def observations(self, answer: Callable, cases: list[tuple]) -> list:
         """What the answer gives for each case; None where it returns nothing. Random layers draw the same numbers."""
@@ -218,6 +231,13 @@ def behaviour(net: nn.Module, x: Tensor) -> dict | None:
                 "the output in evaluation": evaluated, "the output in training": net.train()(x)}
 
 
+def worked_on(answer: Callable) -> bool:
+    """Whether there is more in a function, or in the `forward` of a class, than a stub's constants."""
+    code = getattr(getattr(answer, "forward", answer), "__code__", None)
+    loads = [line.opname for line in dis.get_instructions(code) if line.opname.startswith("LOAD")] if code else []
+    return any(opname != "LOAD_CONST" for opname in loads)
+
+
 def source(program: Callable) -> str:
     """The text of a function or class, without decorators."""
     text = textwrap.dedent(inspect.getsource(program))
@@ -276,6 +296,8 @@ def describe(value) -> str:
         return f"a tensor of {' x '.join(map(str, value.shape))}"
     if isinstance(value, nn.Module):
         return f"a network ({type(value).__name__})"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     with suppress(Exception):  # a student's own __repr__ may raise
         value = value.item() if isinstance(value, Tensor) else value
         if "\n" not in repr(value) and " at 0x" not in repr(value):
