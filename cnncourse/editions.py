@@ -17,6 +17,7 @@ from . import exercises, replacing
 from .exercises import Exercise
 
 COPIED = ".cnncourse.json"  # in the student's folder: which version of each notebook was copied there
+UNREADABLE = "unreadable"  # in place of a fingerprint
 
 
 def has(cell: NotebookNode, tag: str) -> bool:
@@ -41,10 +42,13 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
     for path in notebooks:
         ours, target = path.read_text(encoding="utf-8"), folder / path.name
         version = fingerprint(nbformat.reads(ours, as_version=4))
-        theirs = fingerprint(nbformat.read(target, as_version=4)) if target.exists() else None
+        theirs = written_in(target) if target.exists() else None
         if theirs is None:
             write(target, ours)
             said.append(f"{target}: copied")
+        elif theirs == UNREADABLE:
+            said.append(f"{target}: kept, but it is no readable notebook: give it another name to get a fresh copy")
+            continue
         elif version in (theirs, copied.get(path.name)):
             said.append(f"{target}: kept as it is")
         elif theirs == copied.get(path.name):
@@ -52,7 +56,7 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
             said.append(f"{target}: replaced by the newer one; nothing was written in it")
         else:
             beside = target.with_suffix(".new.ipynb")
-            while beside.exists() and fingerprint(nbformat.read(beside, as_version=4)) != copied.get(beside.name):
+            while beside.exists() and written_in(beside) != copied.get(beside.name):
                 beside = beside.with_name(f"{beside.name.removesuffix('.ipynb')}.new.ipynb")  # answers there, too
             write(beside, ours)
             copied[beside.name] = version
@@ -60,6 +64,14 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
         copied[path.name] = version
     write(list_of_copies, json.dumps(copied, indent=1))
     return said
+
+
+def written_in(path: Path) -> str:
+    """The fingerprint of a student's file, which may be damaged."""
+    try:
+        return fingerprint(nbformat.read(path, as_version=4))
+    except (ValueError, AttributeError, nbformat.ValidationError):  # no JSON, or JSON that is no notebook
+        return UNREADABLE
 
 
 def write(path: Path, text: str) -> None:

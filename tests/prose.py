@@ -18,14 +18,16 @@ SCALES = {"%": 0.01, "per cent": 0.01, "ms": 1e-3, "K": 1e3, "thousand": 1e3, "M
           "minutes": 60, "hours": 3600, "points": 0.01}
 NUMBER = re.compile(r"(?<![\w.,^-])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\d])"
                     rf"(?:\s?({'|'.join(sorted(map(re.escape, SCALES), key=len, reverse=True))})(?![\w]))?")
+PRINTED = re.compile(r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?)(\s?%| points)?")
+SHARES = {"%": ("%",), "per cent": ("%",), "points": ("points", "%")}  # unit in the text → signs in an output
 NO_CLAIM = re.compile(  # code, formula names, links, the places in a paper, and the length of an exercise
     r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>|\\[a-zA-Z]+|"
     r"(?:[Ss]ections?|Tables?|Figures?|Equations?|Version|Python)\s+[\d.]+(?:\s*(?:and|to|,)\s*[\d.]+)*|"
     r"\*\d+ minutes, \w+\.\*", re.S)
 
 
-def claims(text: str) -> list[tuple[str, set[float]]]:
-    """The numbers of a text that need a proof, each with the values that would prove it."""
+def claims(text: str) -> list[tuple[str, float, int, str | None]]:
+    """The numbers of a text that need a proof: as written, value, decimals, unit."""
     text = NO_CLAIM.sub(" ", text.replace("{,}", ",").replace("\\%", " %").replace("\\,", " "))
     found = []
     for match in NUMBER.finditer(text):
@@ -36,19 +38,31 @@ def claims(text: str) -> list[tuple[str, set[float]]]:
         if year:
             continue
         if unit or "." in digits or "," in digits or len(plain) >= 4:
-            found.append((match.group(), {value, value * SCALES.get(unit, 1)}))
+            found.append((match.group(), value, decimals(plain), unit))
     return found
 
 
-def proofs(cells: list) -> set[float]:
-    """Every number that a code cell prints, shows or asserts of something computed."""
+def decimals(number: str) -> int:
+    return len(number.partition(".")[2])
+
+
+def printed(cells: list) -> set[tuple[float, int, str]]:
+    """Every number that a code cell prints or shows: value, decimals, and a sign of shares behind it."""
     found = set()
     for cell in cells:
         for output in cell.outputs:
-            printed = output.output_type == "stream" and output.name == "stdout"
-            text = output.text if printed else output.get("data", {}).get("text/plain", "")
-            numbers = re.findall(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)
-            found |= {float(number.replace(",", "")) for number in numbers}
+            stream = output.output_type == "stream" and output.name == "stdout"
+            text = output.text if stream else output.get("data", {}).get("text/plain", "")
+            for number, share in PRINTED.findall(text):
+                plain = number.replace(",", "")
+                found.add((float(plain), 99 if "e" in plain else decimals(plain), share.strip()))
+    return found
+
+
+def asserted(cells: list) -> set[float]:
+    """Every number that a code cell asserts of something computed."""
+    found = set()
+    for cell in cells:
         lines = "\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!")))
         for node in ast.walk(ast.parse(lines)):
             if isinstance(node, ast.Assert) and any(isinstance(n, ast.Name) for n in ast.walk(node.test)):
@@ -57,6 +71,17 @@ def proofs(cells: list) -> set[float]:
                     if isinstance(value, int | float):
                         found.add(float(value))
     return found
+
+
+def proven(value: float, places: int, unit: str | None, shown: set, known: set[float]) -> bool:
+    """An assertion proves a number. So does one that is printed to as many places; a share, if it is printed as one."""
+    scaled = value * SCALES.get(unit, 1)
+    if any(close(v, k) for v in (value, scaled) for k in known):
+        return True
+    if unit in SHARES:
+        return any(close(value, v) and digits >= places and share in SHARES[unit] or close(scaled, v) and digits >= 2
+                   for v, digits, share in shown)
+    return any(close(value, v) and digits >= places or scaled != value and close(scaled, v) for v, digits, _ in shown)
 
 
 def constant(node: ast.AST) -> object:
@@ -73,11 +98,12 @@ def unproven(path: Path) -> list[str]:
     The header, which ends at the first code cell, has its own tests; references cite.
     """
     cells = nbformat.read(path, as_version=4).cells
-    known = proofs([c for c in cells if c.cell_type == "code"])
+    code = [c for c in cells if c.cell_type == "code"]
+    shown, known = printed(code), asserted(code)
     body = cells[[c.cell_type for c in cells].index("code"):]
     texts = [c.source for c in body if c.cell_type == "markdown" and not c.source.startswith("## References")]
     return [f"{number} in: {' '.join(line.split())}" for text in texts for line in text.split("\n\n")
-            for number, values in claims(line) if not any(close(v, k) for v in values for k in known)]
+            for number, *claim in claims(line) if not proven(*claim, shown, known)]
 
 
 def close(a: float, b: float) -> bool:

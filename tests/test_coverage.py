@@ -14,16 +14,24 @@ TESTS = {node.name for path in (ROOT / "tests").glob("test_*.py") for node in as
          if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
-def headings(place: str) -> set[str]:
-    """Of a notebook, by its number; of the README; the book's pages by their names."""
+def sections(place: str) -> dict[str, str]:
+    """Heading → text below it, up to the next heading of its level, of a notebook, by its number; of the README; of the
+    book, a page under its name."""
     if place == "book":
-        return {path.stem for path in (ROOT / "book").glob("*.md")}
+        return {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")}
     if place == "README":
-        texts = [(ROOT / "README.md").read_text()]
+        lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     else:
         notebook = nbformat.read(next((ROOT / "notebooks").glob(f"{place}_*.ipynb")), as_version=4)
-        texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    return {heading for text in texts for heading in re.findall(r"^#+ (.+)$", text, re.M)}
+        lines = [line if cell.cell_type == "markdown" else f" {line}"  # a comment is no heading
+                 for cell in notebook.cells for line in cell.source.splitlines()]
+    found, above = {}, []
+    for line in lines:
+        if match := re.match(r"(#+) (.+)$", line):
+            above = [*(pair for pair in above if pair[0] < len(match[1])), (len(match[1]), match[2])]
+        for _, heading in above:
+            found[heading] = f"{found.get(heading, '')} {line}"
+    return found
 
 
 def test_at_least_eighty_subjects_are_named_once():
@@ -34,5 +42,7 @@ def test_at_least_eighty_subjects_are_named_once():
 def test_it_is_taught_and_tested(name):
     row = ROWS[name]
     place, _, heading = row["section"].partition(" ")
-    assert heading in headings(place), f"{row['section']} is no section"
+    found = sections(place)
+    assert heading in found, f"{row['section']} is no section"
+    assert row["says"] in " ".join(found[heading].split()), f"{row['section']} does not say: {row['says']}"
     assert row["test"] in TESTS

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from matplotlib import pyplot
-from prose import claims, close, proofs
+from prose import asserted, claims, printed, proven
 from scipy.signal import convolve2d
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
@@ -147,15 +147,16 @@ def test_what_to_write_instead_runs(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.often[:40])
 def test_the_proof_of_a_row_holds_and_gives_its_numbers(row):
     proof, = [p for start, p in PROOFS.items() if row.often.startswith(start)] or [lambda row: ()]
-    known = {float(number) for number in proof(row) or ()}
+    known, shown = {float(number) for number in proof(row) or ()}, set()
     for label in re.findall(r"\[(.+?)\]", row.see):
         path = (BOOK / LINKS[label]).resolve()
         source = BOOK.parent / "notebooks" / path.name if path.suffix == ".ipynb" else path
         assert source.exists(), label
         if path.suffix == ".ipynb" and any(row.often.startswith(start) for start in BY_LESSON):
-            known |= proofs([c for c in nbformat.read(source, as_version=4).cells if c.cell_type == "code"])
-    for number, values in claims(f"{row.often} {row.why} {row.instead}"):
-        assert any(close(v, k) for v in values for k in known), f"nothing proves {number}"
+            cells = [c for c in nbformat.read(source, as_version=4).cells if c.cell_type == "code"]
+            known, shown = known | asserted(cells), shown | printed(cells)
+    for number, *claim in claims(f"{row.often} {row.why} {row.instead}"):
+        assert proven(*claim, shown, known), f"nothing proves {number}"
 
 
 # Sizes and windows

@@ -132,8 +132,7 @@ class Exercise:
         if outcome == "late":
             return Result("wrong", f"There was no answer after {SECONDS} seconds. Is there a loop that never ends?")
         if outcome == "error":
-            general = f"Your program raised {type(found).__name__}: {found}"
-            return Result(*self.recognised(cases, error=found) or ("wrong", general))
+            return Result(*self.recognised(cases, error=found) or ("wrong", f"Your program raised {told(found)}"))
         if all(value is None for value in found):
             if worked_on(answer):
                 return Result("wrong", "Your function returns nothing. End it with `return` and the result, also where "
@@ -145,7 +144,7 @@ class Exercise:
         return Result(*self.recognised(cases, found) or ("wrong", self.difference(found, expected, cases)))
 
     def accepts(self, answer: Callable, case: tuple) -> bool:
-        """Whether a call of the answer can give what is wanted: a network, if called, takes images; a class, a network."""
+        """Whether a call of the answer can give what is wanted. A class gives a network; a network takes images."""
         if isinstance(answer, type) and not isinstance(self.function, type):
             with torch.random.fork_rng(devices=[]):
                 return isinstance(self.function(*copy.deepcopy(case)), nn.Module)
@@ -168,7 +167,7 @@ class Exercise:
         for program in ([self.broken] if self.broken else []) + self.mistakes:
             outcome, seen = within(SECONDS, partial(self.observations, program, cases))
             if outcome == "error" and error is not None:
-                alike = type(seen) is type(error) and str(seen) == str(error)
+                alike = told(seen) == told(error)
             else:
                 alike = outcome == "value" and error is None and same(found, seen)
             if alike and program is self.broken:
@@ -265,6 +264,14 @@ def within(seconds: float, call: Callable) -> tuple[str, object]:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
         return "late", None
     return found[0]
+
+
+def told(error: BaseException) -> str:
+    """Name and message of an error; the name alone where there is no message, or where reading it raises."""
+    text = ""
+    with suppress(Exception):  # a student's own __str__
+        text = str(error)
+    return f"{type(error).__name__}: {text}" if text else f"{type(error).__name__}."
 
 
 def same(a, b) -> bool:

@@ -95,6 +95,14 @@ def head_without_both(n_in, n_out):
     return nn.Sequential(nn.Linear(n_in, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 16), nn.Linear(16, n_out))
 
 
+@head.mistake
+def head_that_drops_its_answers(n_in, n_out):
+    """The dropout came to stand behind the last layer, where it sets half of the answers to zero. It belongs where it
+    stood, behind the second ReLU."""
+    return nn.Sequential(nn.Linear(n_in, 32), nn.ReLU(), nn.Dropout(0.5),
+                         nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, n_out), nn.Dropout(0.5))
+
+
 @exercise(minutes=4, level="easy",
           hints=("You see a `forward`. Whose is it? Ask the class for the names that it holds.",
                  "In Python the indentation alone says what belongs to what.",
@@ -170,6 +178,13 @@ def small_net_with_a_late_relu(width):
     """The ReLU stands after the mean here. A mean of a map with negative numbers is another number than the mean of
     what a ReLU leaves of it. The old `forward` had the right order."""
     return Small(width, lambda self, x: self.head(self.maps(x).mean(dim=(2, 3)).relu()))
+
+
+@small_net.mistake
+def small_net_without_its_head(width):
+    """This `forward` ends at the means of the maps: the linear layer is never called, and no ten classes come out. The
+    old one had all three steps."""
+    return Small(width, lambda self, x: self.maps(x).relu().mean(dim=(2, 3)))
 
 
 @exercise(minutes=3, level="easy",
@@ -282,6 +297,13 @@ def vgg_that_shrinks_the_images(size):
     """The images are shrunk to 32 pixels before the network sees them. It runs, and what larger images would have shown
     is thrown away. Change the head."""
     return nn.Sequential(nn.Upsample(size=32), *five_blocks(), nn.Flatten(), nn.Linear(16, 10))
+
+
+@vgg_for.mistake
+def vgg_that_pools_once_more(size):
+    """One more pooling leaves a single pixel, and the old head fits. But what the larger map held is lost again just
+    before the end: the head is to take all numbers of the last map."""
+    return nn.Sequential(*five_blocks(), nn.MaxPool2d(size // 32), nn.Flatten(), nn.Linear(16, 10))
 
 
 @exercise(minutes=4, level="easy",
@@ -812,6 +834,18 @@ class TowerOfZeros(TowerAsItCame):
         nn.init.zeros_(self.second.bias)
 
 
+@Tower.mistake
+class TowerByVariance(TowerAsItCame):
+    """The deviation of the weights is 0.1 now. That is the root of 0.01, as if 0.01 were the variance; the task gives
+    the deviation, and so does `std`."""
+
+    def __init__(self, width):
+        super().__init__(width)
+        self.initialise()
+        for layer in (self.first, self.second):
+            nn.init.normal_(layer.weight, std=0.1)
+
+
 # The state of a notebook
 
 
@@ -893,6 +927,17 @@ def cells_that_lose_the_total():
             "    for data in loader:\n"
             "        total += data.sum().item()\n"
             "add()"]
+
+
+@cells.mistake
+def cells_that_go_on_adding():
+    """The loop has a name of its own now. But `total = 0` went into the first cell, which does not run again: the
+    second run adds to the sum of the first."""
+    return ["from torch.utils import data\n"
+            "total = 0",
+            "loader = data.DataLoader(images, batch_size)",
+            "for batch in loader:\n"
+            "    total += batch.sum().item()"]
 
 
 def linear(chance, n_in, n_out):
@@ -1103,6 +1148,15 @@ class AveragesMaps(nn.Module):
         return self.linear(maps.mean(dim=(2, 3)))
 
 
+@FlatHead.mistake
+class MixesImages(FlatHead.function):
+    """The shape is right, the numbers are not. You write the maps in as many rows as the layer has inputs and turn the
+    result round: a row then holds pixels of all images, since `reshape` cuts in the order of the memory."""
+
+    def forward(self, maps):
+        return self.linear(maps.reshape(self.linear.in_features, -1).T)
+
+
 # 15. A loss that is a hundred times too small
 
 @exercise(minutes=4, level="easy",
@@ -1162,6 +1216,12 @@ def without_the_last(net, batches):
     """The last batch is left out. The batches that remain have one size, which makes the sum easy, but some images are
     never counted."""
     return over_the_batches(net, batches[:-1])
+
+
+@mean_loss.mistake
+def never_divided(net, batches):
+    """This is the sum over all images: twice the images, twice the loss. Divide by their number, once, at the end."""
+    return sum(F.cross_entropy(net(images), labels, reduction="sum").item() for images, labels in batches)
 
 
 # 16. A normalisation that does nothing
@@ -1280,6 +1340,12 @@ def neighbouring_pixels(x, n, alpha, beta, k):
     return x / (k + alpha * total) ** beta
 
 
+@response_norm.mistake
+def without_k(x, n, alpha, beta, k):
+    """Your alpha is right, and `k` is not handed on: PyTorch takes 1 then, where the paper has 2."""
+    return nn.LocalResponseNorm(n, alpha * n, beta)(x)
+
+
 # 18. Projections everywhere
 
 @exercise(minutes=5, level="medium",
@@ -1367,6 +1433,16 @@ class LooksAtStride(ProjectionBlock.function):
             self.project = nn.Identity()
 
 
+@ProjectionBlock.mistake
+class PadsWithZeros(ProjectionBlock.function):
+    """Where the shape changes you take every second pixel and add channels of zeros. That shortcut exists, and saves
+    the weights; a 1x1 convolution is asked for."""
+
+    def __init__(self, n_in, n_out, stride):
+        super().__init__(n_in, n_out, stride)
+        self.project = zero_padding(n_in, n_out, stride)
+
+
 # 19. A residual that can only add
 
 @exercise(minutes=5, level="medium",
@@ -1437,6 +1513,15 @@ class WrongReluTaken(SumBlock.function):
     def __init__(self, channels):
         super().__init__(channels)
         del self.residual[2]
+
+
+@SumBlock.mistake
+class ReluOnTheShortcut(SumBlock.function):
+    """The ReLU went to x, before the sum. The shortcut is to carry x as it is, and the sum is what the ReLU belongs
+    to."""
+
+    def forward(self, x):
+        return x.relu() + self.residual(x)
 
 
 # 20. One block too many
@@ -1651,6 +1736,14 @@ def the_wrong_way_round(net, training, validation, epochs, lr):
                             after=lambda net: net.train(not net.training))
 
 
+@validation_losses.mistake
+def one_epoch_early(net, training, validation, epochs, lr):
+    """The modes are right, and the loss is taken too early: before the training of each epoch, not after it. The first
+    number is that of the untrained network."""
+    losses = [F.cross_entropy(copy.deepcopy(net).eval()(validation[0]), validation[1]).item()]
+    return (losses + validation_losses.function(net, training, validation, epochs, lr))[:epochs]
+
+
 # 23. Evaluation mode keeps the graph
 
 @exercise(minutes=4, level="medium",
@@ -1717,6 +1810,13 @@ def in_one_piece(net, batches):
     net.eval()
     with torch.no_grad():
         return [net(torch.cat(batches))]
+
+
+@logits_of.mistake
+def probabilities(net, batches):
+    """Both switches are right, but these are probabilities: a softmax was applied. The task wants what the network
+    gives, and so does `F.cross_entropy`."""
+    return [out.softmax(dim=1) for out in logits_of.function(net, batches)]
 
 
 # 24. A file that does not open elsewhere
@@ -1786,6 +1886,15 @@ def tensors_without_names(net):
     averages are not among the parameters."""
     file = io.BytesIO()
     torch.save(list(net.parameters()), file)
+    return file.getvalue()
+
+
+@bytes_of.mistake
+def half_precision(net):
+    """The numbers were rounded to 16 bits, which halves the file. It loads without a word, and the network answers a
+    little differently from the one that was trained."""
+    file = io.BytesIO()
+    torch.save({name: tensor.half() for name, tensor in net.state_dict().items()}, file)
     return file.getvalue()
 
 

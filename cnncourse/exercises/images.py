@@ -297,8 +297,8 @@ def by_name(net):
 
 @freeze.mistake
 def only_an_attribute(net):
-    """Nothing is frozen. `net.requires_grad = False` gives the network a new attribute and no parameter hears of it:
-    look for the method with an underscore at its end, or go through the parameters."""
+    """Nothing is frozen. If you wrote `net.requires_grad = False`: that gives the network a new attribute, and no
+    parameter hears of it. Look for the method with an underscore at its end, or go through the parameters."""
     net.requires_grad = False
     return net
 
