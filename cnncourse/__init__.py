@@ -1,5 +1,6 @@
 """cnncourse: readable reference implementations for a course on classic convolutional networks."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -22,8 +23,14 @@ def pick(table: Mapping[str, T], name: str, kind: str) -> T:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path beside `path` to write to, renamed to it afterwards: a crash leaves the old file or the new one."""
+    """A path beside `path` to write to, renamed to it afterwards: a crash leaves the old file or the new one. Where
+    writing fails, nothing is left beside it."""
     path = Path(path)
     beside = path.with_name(path.name + ".partial")
-    yield beside
-    beside.replace(path)
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())  # a power cut must not find the new name on the disk before what it names
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

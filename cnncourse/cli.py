@@ -48,6 +48,8 @@ def records(args: argparse.Namespace) -> int:
         if not wanted:
             raise ValueError("no record is of these models, this data and this length: leave them out, or look at "
                              "the list")
+        for record in wanted:  # one curve for the runs that differ in their seeds alone
+            record.config["label"] = record.name.rpartition("-")[0]
         curves(wanted).savefig(args.plot, dpi=150)
         print(f"curves of {len(wanted)} runs are in {args.plot}")
     return 0
@@ -252,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("what", nargs="*", metavar="SUITE", help="models, loop, steps or start; by default all of them")
     sub.add_argument("--rounds", type=positive, default=5, metavar="N", help="how often each pair is measured")
     sub.add_argument("--threads", type=positive, metavar="N", help="threads that PyTorch uses; by default its choice")
-    sub.add_argument("--device", default="cpu", help="cpu or cuda")
+    sub.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the rows and the machine here as well")
 
     sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
@@ -264,7 +266,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--recipe", help="a name in recipes.py; by default one that suits the network")
     sub.add_argument("--epochs", type=positive, help="in place of the recipe's")
     sub.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout")
-    sub.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    sub.add_argument("--device", type=device, default="cpu", help="cpu, cuda or mps")
     sub.add_argument("--root", type=Path, default=root, help="where the data set lies, or is downloaded to")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -288,6 +290,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def device(text: str) -> str:
+    import torch
+
+    here = ["cpu", *["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available()]
+    if text not in here:
+        raise argparse.ArgumentTypeError(f"PyTorch finds no device '{text}' on this machine: choose "
+                                         f"{' or '.join(here)}")
+    return text
+
+
 def option(text: str) -> tuple[str, object]:
     """"he_init=false" → ("he_init", False)"""
     import json
@@ -308,5 +320,8 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(f"cnncourse: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ncnncourse: stopped by hand", file=sys.stderr)
+        return 130
 
 

@@ -194,10 +194,19 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
     train, validation, test = (reshaped(split, size, channels) for split in splits)
     train = train.first(limit)
     few = train.images[:FEW] if isinstance(train.images, Lazy) else train.images
-    pixels = few.transpose(0, 1).flatten(1).double() / 255  # C x (N*H*W)
-    std = pixels.std(dim=1).clamp(min=1e-3)  # a set of one flat colour must not divide by zero
     augment = {"digits": "crop", "mnist": "crop", "shapes": "nudge_flip"}.get(name, "crop_flip")
-    return Data(name, train, validation, test, tuple(classes), pixels.mean(dim=1).float(), std.float(), augment)
+    return Data(name, train, validation, test, tuple(classes), *statistics(few), augment)
+
+
+def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel of uint8 images, of values from 0 to 1. They follow from how often each
+    of the 256 values occurs: the pixels themselves as doubles would take many times the memory of the images."""
+    values = torch.arange(256, dtype=torch.float64) / 255
+    counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in images.transpose(0, 1)]).double()
+    pixels = counts.sum(1)
+    mean = counts @ values / pixels
+    std = ((values - mean[:, None]) ** 2 * counts).sum(1).div(pixels - 1).sqrt()
+    return mean.float(), std.clamp(min=1e-3).float()  # a set of one flat colour must not divide by zero
 
 
 def with_channels(images: Tensor, channels: int | None) -> Tensor:
@@ -346,7 +355,10 @@ def decoded(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     mode = "L" if channels == 1 else "RGB"
     with Image.open(path) as image:
         image.draft(mode, (2 * width, 2 * height))  # a JPEG decoder can skip detail that the resizing would drop
-        upright = ImageOps.exif_transpose(image).convert(mode)
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16"):  # Pillow's own conversion would clip all above 255 to white
+            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+        upright = upright.convert(mode)
     pixels = np.asarray(ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR))
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 

@@ -28,17 +28,19 @@ def curves(records: "Sequence[Record]", title: str = "") -> Figure:
     """Loss and accuracy over the epochs: training dashed, validation solid with markers.
 
     Records with equal labels are runs of the same thing with other seeds: drawn as their mean, and for the validation
-    curves a band from the lowest to the highest.
+    curves a band from the lowest to the highest, as far as the shortest of them goes.
     """
     groups: dict[str, list] = {}
     for record in records:
         groups.setdefault(record.config["label"], []).append(record)
     figure, (left, right) = axes(1, 2, width=4.6)
-    for (label, group), colour, marker in zip(groups.items(), COLOURS, MARKERS, strict=False):
+    for i, (label, group) in enumerate(groups.items()):
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
+        length = min(len(record.rows) for record in group)
         for ax, quantity, scale in ((left, "loss", 1), (right, "accuracy", 100)):
-            epochs = group[0].column("epoch")
-            training, validation = (
-                scale * np.array([r.column(f"{part}_{quantity}") for r in group]) for part in ("train", "validation"))
+            epochs = group[0].column("epoch")[:length]
+            training, validation = (scale * np.array([r.column(f"{part}_{quantity}")[:length] for r in group])
+                                    for part in ("train", "validation"))
             ax.plot(epochs, training.mean(0), color=colour, linestyle="--", linewidth=1)
             ax.plot(epochs, validation.mean(0), color=colour, marker=marker, markersize=4, label=label)
             if len(group) > 1:

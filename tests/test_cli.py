@@ -37,6 +37,23 @@ def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     assert Record.from_json(read_checkpoint(tmp_path / "checkpoint.pt")["record"]).rows == rows
 
 
+def test_ctrl_c_before_the_first_epoch_is_one_sentence(monkeypatch, capsys, tmp_path):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cnncourse.experiment.run", interrupted)
+    assert command(monkeypatch, "train", "lenet5", "--out", tmp_path) == 130
+    assert capsys.readouterr().err == "\ncnncourse: stopped by hand\n"
+
+
+def test_a_device_that_the_machine_has_not_is_refused(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for words in (["train", "lenet5", "--device", "cuda", "--out", tmp_path], ["bench", "loop", "--device", "cuda"]):
+        with pytest.raises(SystemExit):
+            command(monkeypatch, *words)
+        assert "no device 'cuda' on this machine: choose cpu" in capsys.readouterr().err
+
+
 def test_a_lost_training_is_one_sentence_and_keeps_the_record(tmp_path, monkeypatch, capsys):
     from cnncourse.recipes import RECIPES, Recipe
 

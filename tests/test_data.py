@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -45,6 +47,18 @@ def test_batches_are_normalised_by_the_training_images():
     digits = data.load("digits")
     images = torch.cat([x for x, _ in digits.batches("train", 100)])
     assert abs(images.mean()) < 1e-5 and abs(images.std() - 1) < 1e-4
+
+
+def test_statistics_are_those_of_the_pixels_and_need_little_memory():
+    images = torch.randint(0, 200, (20, 3, 9, 7), dtype=torch.uint8)
+    pixels = images.transpose(0, 1).flatten(1).double() / 255
+    for found, expected in zip(data.statistics(images), (pixels.mean(1), pixels.std(1)), strict=True):
+        assert torch.equal(found, expected.float())
+    code = ("import torch; from cnncourse.data import statistics; from cnncourse.record import peak_memory\n"
+            "images = torch.randint(0, 255, (3000, 3, 100, 100), dtype=torch.uint8); before = peak_memory()\n"
+            "statistics(images); print((peak_memory() - before) / images.nbytes)")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 4  # as doubles they would take 8 times the images' memory or more
 
 
 def test_equal_seeds_give_equal_batches_and_epochs_differ():
@@ -171,6 +185,21 @@ def test_photographs_are_turned_as_their_exif_data_says(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "cat" / "turned.jpg", exif=exif)
     image = data.decoded(tmp_path / "cat" / "turned.jpg", (3, 32, 32))
     assert image[0, :, 20:].min() > 200 and image[0, :, :12].max() < 50
+
+
+def test_every_kind_of_picture_keeps_its_brightness(tmp_path):
+    """A scan of 16 bits must not turn white, nor a transparent picture black."""
+    grey = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
+    rgb = Image.fromarray(np.dstack([grey] * 3))
+    pictures = {"grey.png": Image.fromarray(grey), "deep.png": Image.fromarray(grey.astype(np.uint16) * 257),
+                "clear.png": Image.fromarray(np.dstack([grey] * 4)), "palette.png": rgb.convert("P"),
+                "print.jpg": rgb.convert("CMYK")}
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+        for channels in (1, 3):
+            pixels = data.decoded(tmp_path / name, (channels, 16, 16))
+            assert pixels.shape == (channels, 16, 16) and pixels.dtype == np.uint8, name
+            assert abs(pixels.mean() - grey.mean()) < 2, name
 
 
 def test_files_that_are_not_images_are_named_and_skipped(tmp_path):

@@ -20,6 +20,19 @@ def test_curves_draw_training_and_validation_of_every_label_with_units():
     assert len(right.collections) == 1  # one band, around the two seeds of "a"
 
 
+def test_every_label_is_drawn_in_its_own_way_however_many_there_are():
+    figure = plots.curves([record(f"run {i}", 0, i / 10) for i in range(10)])
+    solid = [line for line in figure.axes[1].lines if str(line.get_label()).startswith("run")]
+    assert len({(line.get_color(), line.get_marker()) for line in solid}) == 10
+
+
+def test_a_run_that_was_stopped_is_drawn_with_the_others_as_far_as_it_went():
+    stopped = record("a", 1, 0.6)
+    del stopped.rows[2:]
+    figure = plots.curves([record("a", 0, 0.4), stopped, record("b", 0, 0.9)])
+    assert [len(line.get_ydata()) for line in figure.axes[1].lines if line.get_label() in ("a", "b")] == [2, 3]
+
+
 def test_a_figure_is_shown_once():
     import matplotlib.pyplot as plt
 

@@ -63,6 +63,25 @@ def test_a_failing_process_ends_the_run_with_its_own_error(tmp_path):
     assert done.returncode and "there is no recipe 'nonsense'" in done.stderr
 
 
+def test_one_failing_process_ends_all_with_its_own_error(tmp_path):
+    """The second fails in the second epoch, while the first waits for its gradients."""
+    (tmp_path / "failing.py").write_text("""
+import os, sys
+from cnncourse import cli, train
+epochs, run_epoch = [], train.run_epoch
+def fails(*args, **options):
+    epochs.append(args)
+    if os.environ["RANK"] == "1" and len(epochs) == 3:
+        raise ValueError("an error of the second process")
+    return run_epoch(*args, **options)
+train.run_epoch = fails
+sys.exit(cli.main())
+""")
+    done = started(tmp_path / "failing.py", "train", "lenet5", "--epochs", 5, "--out", tmp_path / "run")
+    assert done.returncode and "cnncourse: an error of the second process" in done.stderr
+    assert len(Record.load(tmp_path / "run" / "record.json").rows) == 1
+
+
 def test_a_batch_that_processes_cannot_share_is_refused():
     with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
         load("digits").batches("train", 32, share=(0, 3))

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from cnncourse import cli, experiment
+from cnncourse import cli, experiment, plots
 from cnncourse.data import load
 from cnncourse.experiment import RECORDS, outdated
 from cnncourse.record import Record
@@ -68,6 +68,16 @@ def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
     first, second, _ = capsys.readouterr().out.splitlines()
     assert first.endswith("current") and second.endswith("the model's code has changed")
     assert first.split()[0] == "mnist_cnn-digits-adam-1epochs-0" and (tmp_path / "curves.png").stat().st_size > 10_000
+    drawn, draw = [], plots.curves
+    monkeypatch.setattr(plots, "curves", lambda runs: drawn.extend(runs) or draw(runs))
+    other, longer = copy.deepcopy(record), copy.deepcopy(record)
+    other.config |= {"data": "mnist"}
+    longer.config |= {"recipe": record.config["recipe"] | {"epochs": 2}}
+    longer.append(longer.rows[0] | {"epoch": 2})
+    for run in (other, longer):
+        run.save(tmp_path / f"{run.name}.json")
+    assert cli.main() == 0  # runs on other data or of another length are no seeds of the same
+    assert len(drawn) == 4 and len({run.config["label"] for run in drawn}) == 3
     monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "resnet20", "--plot", str(tmp_path / "none.png")])
     assert cli.main() == 2 and "no record is of these models" in capsys.readouterr().err
 

@@ -1,4 +1,5 @@
 import math
+import os
 
 import pytest
 import torch
@@ -108,6 +109,15 @@ def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         save_checkpoint(path, net, optimizer, epoch=2)
     monkeypatch.undo()
     assert torch.load(path, weights_only=True)["epoch"] == 1
+    assert list(tmp_path.iterdir()) == [path]  # half a file would keep a full disk full
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    sync, found = os.fsync, []
+    monkeypatch.setattr(os, "fsync", lambda file: found.append([p.name for p in tmp_path.iterdir()]) or sync(file))
+    net = nn.Linear(4, 3)
+    save_checkpoint(tmp_path / "checkpoint.pt", net, torch.optim.SGD(net.parameters(), lr=0.1))
+    assert found == [["checkpoint.pt.partial"]]
 
 
 def test_a_checkpoint_goes_back_into_its_network_and_into_no_other(tmp_path):
