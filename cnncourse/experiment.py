@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
+from json import JSONDecodeError
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from . import layers, pick
-from .data import Data, load
+from .data import Batches, Data, load
 from .models import MODELS
 from .recipes import RECIPES, Recipe
 from .record import Record, peak_memory
@@ -46,8 +47,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     root: as in `data.load`. label: the name that plots show. verbose: print a line an epoch. workers: processes that
     decode photographs. Ctrl-C ends the training after the epochs that are done, and returns their record.
 
-    Raises ValueError for unknown names, images that do not fit the network and a checkpoint of another run,
-    train.Diverged for a lost training.
+    Raises ValueError for unknown names, images that do not fit the network, a checkpoint of another run and a
+    directory that holds a run, if it is not resumed; train.Diverged for a lost training.
     """
     options = options or {}
     if isinstance(model, str):
@@ -91,6 +92,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             "processes": processes, "device": torch.device(device).type, "speed": asdict(speed)})
         files = Files(Path(out), record, model, optimizer, scheduler) if out is not None else None
         start = files.resume() if files and resume else 0
+        if files and not resume:
+            files.require_none()
         training.epoch = start
         if files and not start:
             files.save()
@@ -100,7 +103,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             if torch.device(device).type == "cuda":
                 trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained)
             trained = DistributedDataParallel(trained)
-            torch.manual_seed(seed + 1000 * rank)  # dropout draws other units for other images
+            training = Seeded(training, seed, rank)
         bar = tqdm(fit(trained, training, validation, optimizer, recipe.epochs, scheduler, loss, speed.autocast, start),
                    total=recipe.epochs, initial=start, unit="epoch", disable=rank > 0,
                    desc=f"{record.config['label']} on {data.name}, seed {seed}")
@@ -112,14 +115,27 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
                 if verbose and rank == 0:
                     tqdm.write(LINE.format(**row))
                 bar.set_postfix_str(f"validation accuracy {row['validation_accuracy']:.1%}", refresh=False)
+            result = run_epoch(model, test)
         except KeyboardInterrupt:
             record.config["stopped"] = f"by hand, after {len(record.rows)} of {recipe.epochs} epochs"
             warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=2)
             return record
-        record.test = {k: v for k, v in run_epoch(model, test).items() if k in ("loss", "accuracy", "examples")}
+        record.test = {k: v for k, v in result.items() if k in ("loss", "accuracy", "examples")}
         if files:
             files.save()
     return record
+
+
+class Seeded:
+    """Batches before whose every epoch a process sets its own random numbers: dropout draws other units for other
+    images, and a resumed training the same ones, although the checkpoint holds those of the first process alone."""
+
+    def __init__(self, batches: Batches, seed: int, rank: int):
+        self.batches, self.seed, self.rank = batches, seed, rank
+
+    def __iter__(self):
+        torch.manual_seed(1_000_003 * self.seed + 1_009 * self.rank + self.batches.epoch)
+        return iter(self.batches)
 
 
 class Files:
@@ -134,21 +150,33 @@ class Files:
             return
         accuracies = self.record.column("validation_accuracy")
         done = {"record": self.record.as_json()}
-        save_checkpoint(self.out / "checkpoint.pt", *self.state, **done)
-        if accuracies and accuracies[-1] >= max(accuracies):
+        if accuracies and accuracies[-1] >= max(accuracies):  # first: what is killed in between does this epoch again
             save_checkpoint(self.out / "best.pt", *self.state, **done)
+        save_checkpoint(self.out / "checkpoint.pt", *self.state, **done)
         self.record.save(self.out / "record.json")
+
+    def require_none(self) -> None:
+        """A finished epoch may have taken hours: another run must not take its place without a word."""
+        path = self.out / "record.json"
+        if path.exists() and (epochs := len(Record.load(path).rows)):
+            raise ValueError(f"{self.out} holds a run of {epochs} epochs: resume it, or choose another directory")
 
     def resume(self) -> int:
         """Load the checkpoint, if there is one; returns the number of epochs that are done."""
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return 0
-        then = Record.from_json(read_checkpoint(path)["record"])
-        for key in ("model", "options", "data", "train_images", "seed", "recipe", "processes"):
-            if then.config[key] != self.record.config[key]:
-                raise ValueError(f"{path} is of another run: its {key} is {then.config[key]}, not "
-                                 f"{self.record.config[key]}; repeat its arguments, or choose another directory")
+        try:
+            then = Record.from_json(read_checkpoint(path)["record"])
+            theirs, ours = ({key: config[key] for key in ("model", "options", "data", "train_images", "image_shape",
+                                                          "seed", "processes", "device", "code")}
+                            | config["speed"] | config["recipe"] for config in (then.config, self.record.config))
+        except (KeyError, TypeError, JSONDecodeError) as error:
+            raise ValueError(f"{path} holds no run of this course: choose another directory") from error
+        for key in (key for key in ours if key not in ("why", "source")):
+            if theirs.get(key) != ours[key]:
+                raise ValueError(f"{path} is of another run: its {key} is {theirs.get(key)}, not {ours[key]}; repeat "
+                                 "its arguments, or choose another directory")
         load_checkpoint(path, *self.state)
         self.record.rows[:] = then.rows
         return len(then.rows)
@@ -192,7 +220,9 @@ def code_hash(network: type) -> str:
     for node in (node for tree in trees for node in ast.walk(tree)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return hashlib.sha256("".join(map(ast.dump, trees)).encode()).hexdigest()[:16]
+    whole = {"show_empty": True} if sys.version_info >= (3, 13) else {}  # Python 3.12 and 3.13 print trees differently
+    text = "".join(ast.dump(tree, **whole).replace(", type_params=[]", "") for tree in trees)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def recorded(*models: str, data: str | None = None, recipe: str | None = None,
@@ -212,8 +242,10 @@ def outdated(record: Record) -> str:
         return "there is no such model any more"
     if config["code"] != code_hash(inspect.get_annotations(MODELS[config["model"]])["return"]):
         return "the model's code has changed"
-    recipe = RECIPES.get(config["recipe_name"])
-    if recipe is not None:
+    if config["recipe_name"] is not None:
+        recipe = RECIPES.get(config["recipe_name"])
+        if recipe is None:
+            return "there is no such recipe any more"
         now = asdict(recipe) | {"milestones": list(recipe.milestones)}
         changed = [key for key in now if key not in ("epochs", "augment", "why", "source")
                    and now[key] != config["recipe"].get(key)]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from . import pick
+
 if TYPE_CHECKING:
     from torch import nn, optim
 
@@ -17,7 +19,7 @@ class Recipe:
     `patience` epochs). warm_up: share of the training in which the rate rises from a tenth of lr, before "cosine" or
     "steps". label_smoothing: share of each label that is spread over all classes. head_weight: what the loss of an
     auxiliary head counts, where the network has any. augment: a name in `data.AUGMENTATIONS`; None takes the data
-    set's own, which leaves its classes as they are.
+    set's own, which leaves its classes as they are. Raises ValueError for another optimizer or schedule.
     """
 
     source: str
@@ -37,6 +39,10 @@ class Recipe:
     head_weight: float = 0.3
     augment: str | None = None
     why: dict[str, str] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self):
+        pick(dict.fromkeys(("sgd", "adam")), self.optimizer, "optimizer")
+        pick(dict.fromkeys(("constant", "one_cycle", "cosine", "steps", "plateau")), self.schedule, "schedule")
 
     def make_optimizer(self, model: "nn.Module", fused: bool = False) -> "optim.Optimizer":
         """fused: one call updates all weights; not every device can."""
@@ -112,32 +118,39 @@ RECIPES = {
         source="Krizhevsky et al. 2012, Section 5",
         lr=0.01, weight_decay=5e-4, batch_size=128, epochs=90, schedule="plateau", augment="crop_flip",
         why={"weight_decay": "the paper: 'not merely a regularizer: it reduces the model's training error'",
-             "schedule": "the paper divided by 10 by hand, when the validation error stopped improving, three times"}),
+             "schedule": "the paper divided by 10 by hand, when the validation error stopped improving, three times",
+             "augment": "Section 4.1 crops 224 of 256 pixels at random, mirrors, and shifts the colours"}),
     "vgg": Recipe(
         source="Simonyan and Zisserman 2015, Section 3.1",
         lr=0.01, weight_decay=5e-4, batch_size=256, epochs=74, schedule="plateau", augment="crop_flip",
         why={"epochs": "the paper stopped after 370 K iterations, 74 epochs",
-             "schedule": "the paper divided by 10 when the validation accuracy stopped improving, three times"}),
+             "schedule": "the paper divided by 10 when the validation accuracy stopped improving, three times; "
+             "here the validation loss decides",
+             "augment": "the paper crops 224 pixels of a rescaled image at random, mirrors, and shifts the colours"}),
     "googlenet": Recipe(
         source="Szegedy et al. 2015, Section 6",
         lr=0.01, batch_size=128, epochs=250, schedule="steps", milestones=tuple(8 * i / 250 for i in range(1, 32)),
         gamma=0.96, head_weight=0.3, augment="crop_flip",
         why={"gamma": "the paper: the rate falls by 4 % every 8 epochs", "head_weight": "Section 5: a weight of 0.3",
-             "lr": "the paper names neither its first rate, nor its batch size, nor its epochs; these are ours"}),
+             "lr": "the paper names neither its first rate, nor its batch size, nor its epochs; these are ours",
+             "augment": "the paper crops 8 to 100 % of the area, stretched to the input; it also averages the "
+             "weights of its last steps (Polyak), which is left out here"}),
     "resnet": Recipe(
         source="He et al. 2016, Section 3.4 (ImageNet)",
         lr=0.1, weight_decay=1e-4, batch_size=256, epochs=120, schedule="plateau", augment="crop_flip",
         why={"epochs": "the paper: up to 60 x 10^4 iterations of 256 images, 120 epochs",
-             "schedule": "divided by 10 when the error plateaus"}),
+             "schedule": "divided by 10 when the error plateaus",
+             "augment": "the paper scales the shorter side to 256 to 480, crops 224, mirrors, shifts the colours"}),
     "resnet_cifar": Recipe(
         source="He et al. 2016, Section 4.2",
-        lr=0.1, weight_decay=1e-4, batch_size=128, epochs=164, schedule="steps", milestones=(0.5, 0.75),
+        lr=0.1, weight_decay=1e-4, batch_size=128, epochs=182, schedule="steps", milestones=(0.5, 0.75),
         augment="crop_flip",
         why={"milestones": "divided by 10 at 32 K and 48 K of 64 K iterations",
-             "epochs": "64 K iterations of 128 on the paper's 45 K training images are 182 epochs; 164 on all 50 K"}),
+             "epochs": "64 K iterations of 128, of 45 K training images as here; on all 50 K they are 164 epochs",
+             "augment": "4 pixels of zeros on each side, a random crop of 32, and mirroring: Section 4.2"}),
     "resnet110_cifar": Recipe(
         source="He et al. 2016, Section 4.2, for 110 layers",
-        lr=0.1, weight_decay=1e-4, batch_size=128, epochs=164, schedule="steps", milestones=(0.5, 0.75),
+        lr=0.1, weight_decay=1e-4, batch_size=128, epochs=182, schedule="steps", milestones=(0.5, 0.75),
         warm_up=400 / 64_000, augment="crop_flip",
         why={"warm_up": "the paper trains at 0.01 for about 400 iterations first, because 0.1 is too large to start; "
              "here the rate rises from 0.01 to 0.1 in that time"}),

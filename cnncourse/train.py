@@ -3,6 +3,7 @@
 `for row in fit(...): record.append(row)`: the caller prints, plots, saves or stops.
 """
 
+import math
 import pickle
 import time
 import zipfile
@@ -20,6 +21,7 @@ from . import replacing
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
 DAMAGE = (RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError, zipfile.BadZipFile)
 CHECK = 50  # steps between two looks at the loss on a GPU, where each look makes the processor wait for it
+LOST = 1e6  # no training comes back from such a loss; evaluation with batch normalisation may, in its first epochs
 
 
 class Diverged(ArithmeticError):
@@ -66,9 +68,11 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
     """One pass over `batches`: training with an optimizer, evaluation without.
 
     scheduler: advanced after each step. Returns loss and accuracy (0 to 1) as means over examples (of all processes),
-    the number of examples, and seconds. Raises Diverged, naming the step, when the loss is infinite or not a number.
+    the number of examples, and seconds. Raises Diverged, naming the step, when the loss is not a finite number, or
+    when it is above a million in training.
     """
     training = optimizer is not None
+    limit = LOST if training else math.inf
     model.train(training)
     start, losses, sizes, correct = time.perf_counter(), [], [], torch.zeros(())
     with torch.set_grad_enabled(training):
@@ -77,9 +81,9 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
                 batch_loss, logits = loss(model, images, labels)
             losses.append(batch_loss.detach())
             if images.device.type == "cpu":
-                require_finite(losses, 1)
+                require_below(limit, losses, 1)
             elif step % CHECK == 0:
-                require_finite(losses, CHECK)
+                require_below(limit, losses, CHECK)
             if training:
                 optimizer.zero_grad()
                 batch_loss.backward()
@@ -88,8 +92,11 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
                     scheduler.step()
             sizes.append(len(labels))
             correct = correct.to(labels.device) + (logits.detach().argmax(dim=1) == labels).sum()
-    require_finite(losses, CHECK)
-    total = sum(n * value for n, value in zip(sizes, torch.stack(losses).tolist(), strict=True))
+    values = []
+    if losses:  # a process may have no share of a small set
+        require_below(limit, losses, CHECK)
+        values = torch.stack(losses).tolist()
+    total = sum(n * value for n, value in zip(sizes, values, strict=True))
     sums = torch.tensor([total, float(correct), sum(sizes)], dtype=torch.float64)  # Apple's GPUs have no float64
     if distributed.is_initialized():
         sums = sums.to(correct.device)
@@ -99,11 +106,11 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
             "seconds": time.perf_counter() - start}
 
 
-def require_finite(losses: list[Tensor], latest: int) -> None:
-    """Raises Diverged, naming the step, where one of the latest losses is not a finite number."""
-    if not torch.stack(losses[-latest:]).isfinite().all():
-        step, value = next((i, v.item()) for i, v in enumerate(losses, 1) if not v.isfinite())
-        raise Diverged(f"the loss became {value} at step {step} of the epoch: lower the learning rate, or "
+def require_below(limit: float, losses: list[Tensor], latest: int) -> None:
+    """Raises Diverged, naming the step, where one of the latest losses is no number, or not below `limit`."""
+    if not (torch.stack(losses[-latest:]) < limit).all():
+        step, value = next((i, v.item()) for i, v in enumerate(losses, 1) if not v < limit)
+        raise Diverged(f"the loss became {value:.3g} at step {step} of the epoch: lower the learning rate, or "
                        "look for a division by zero or a logarithm of zero in the loss")
 
 
@@ -143,9 +150,14 @@ def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.O
     """
     random = {"cpu": torch.get_rng_state()} | (
         {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {})
-    with replacing(path) as beside:
-        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random,
-                    "scheduler": scheduler.state_dict() if scheduler is not None else None, **extra}, beside)
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random,
+             "scheduler": scheduler.state_dict() if scheduler is not None else None, **extra}
+    try:
+        with replacing(path) as beside:
+            torch.save(state, beside)
+    except RuntimeError as error:  # PyTorch's word for a full disk
+        raise OSError(f"{path} could not be written, and is as it was before: make room on the disk, and go on from "
+                      f"it ({str(error).splitlines()[0]})") from error
 
 
 def read_checkpoint(path: str | Path) -> dict:

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import random
@@ -55,6 +56,36 @@ def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
     assert run_epoch(net, few.batches("validation", 128))["accuracy"] == max(accuracies)
 
 
+def test_a_kill_between_the_two_checkpoints_of_the_best_epoch_does_not_lose_it(few, tmp_path, monkeypatch):
+    def accuracies_will_be(*values):
+        rest = iter(values)
+        monkeypatch.setattr(train, "run_epoch", lambda model, batches, optimizer=None, *args, **options: (
+            run_epoch(model, batches, optimizer, *args, **options) | ({} if optimizer else {"accuracy": next(rest)})))
+
+    child = os.fork()
+    if not child:
+        save, saved = experiment.save_checkpoint, []
+
+        def dying(*args, **extra):
+            saved.append(len(Record.from_json(extra["record"]).rows))
+            if saved[-2:] == [2, 2]:  # the second of the two
+                os._exit(9)
+            save(*args, **extra)
+
+        experiment.save_checkpoint = dying
+        accuracies_will_be(0.1, 0.9, 0.2)
+        try:
+            experiment.run("mnist_cnn", few, "adam", epochs=3, out=tmp_path)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    accuracies_will_be(0.9, 0.2)
+    record = experiment.run("mnist_cnn", few, "adam", epochs=3, out=tmp_path, resume=True)
+    assert record.column("validation_accuracy") == [0.1, 0.9, 0.2]
+    best = load_checkpoint(tmp_path / "best.pt", MODELS["mnist_cnn"]())
+    assert len(Record.from_json(best["record"]).rows) == 2
+
+
 def test_interruption_leaves_the_finished_epochs_on_disk(few, tmp_path, monkeypatch):
     calls = []
 
@@ -71,6 +102,23 @@ def test_interruption_leaves_the_finished_epochs_on_disk(few, tmp_path, monkeypa
     monkeypatch.undo()
     resumed = experiment.run("mnist_cnn", few, "adam", epochs=3, out=tmp_path, resume=True)
     assert untimed(resumed) == untimed(experiment.run("mnist_cnn", few, "adam", epochs=3))
+
+
+def test_interruption_of_the_last_look_at_the_test_images_leaves_the_record(few, tmp_path, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run_epoch", interrupted)
+    with pytest.warns(UserWarning, match="stopped by hand, after 2 of 2 epochs"):
+        record = experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path)
+    assert len(record.rows) == 2 and record.test is None
+
+
+def test_a_finished_run_is_not_overwritten_by_another(few, tmp_path):
+    experiment.run("mnist_cnn", few, "adam", epochs=1, out=tmp_path)
+    with pytest.raises(ValueError, match="holds a run of 1 epochs: resume it, or choose another directory"):
+        experiment.run("mnist_cnn", few, "adam", epochs=1, seed=1, out=tmp_path)
+    assert Record.load(tmp_path / "record.json").config["seed"] == 0
 
 
 @pytest.mark.parametrize("model, options, size, channels", [
@@ -114,6 +162,11 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(few, tmp_path):
         experiment.run("mnist_cnn", few, "adam", epochs=2, seed=1, out=tmp_path, resume=True)
     with pytest.raises(ValueError, match="another run: its model is mnist_cnn, not lenet5"):
         experiment.run("lenet5", few, "adam", epochs=2, out=tmp_path, resume=True)
+    for other, words in (({"recipe": replace(RECIPES["adam"], lr=0.5)}, "its lr is 0.001, not 0.5;"),
+                         ({"speed": train.Speed(autocast=True)}, "its autocast is False, not True;")):
+        with pytest.raises(ValueError, match=f"another run: {words}"):
+            experiment.run(**{"model": "mnist_cnn", "data": few, "recipe": "adam"} | other, epochs=2, out=tmp_path,
+                           resume=True)
     whole = (tmp_path / "checkpoint.pt").read_bytes()
     middle = len(whole) // 2
     for damaged in (whole[:middle], whole[:middle] + bytes(64) + whole[middle + 64:], b"", b"no checkpoint"):
@@ -123,6 +176,18 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(few, tmp_path):
     torch.save({"model": print}, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match="checkpoint.pt is damaged"):  # code in a checkpoint is not run
         experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path, resume=True)
+    good = torch.load(io.BytesIO(whole), weights_only=True)
+    for record in ("{", "[1]", '{"config": {}}'):
+        torch.save(good | {"record": record}, tmp_path / "checkpoint.pt")
+        with pytest.raises(ValueError, match="holds no run of this course"):
+            experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path, resume=True)
+
+
+def test_a_reworded_reason_does_not_end_a_run(few, tmp_path):
+    whole = experiment.run("mnist_cnn", few, "adam", epochs=1, out=tmp_path)
+    reworded = replace(RECIPES["adam"], source="elsewhere", why={"lr": "in other words"})
+    again = experiment.run("mnist_cnn", few, reworded, epochs=1, out=tmp_path, resume=True)
+    assert untimed(again) == untimed(whole)
 
 
 def test_a_lost_training_leaves_the_finished_epochs_on_disk(few, tmp_path):
@@ -142,17 +207,17 @@ def test_an_unwritable_directory_is_refused_before_anything_is_trained(few, tmp_
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_path):
-    """A limit on the size of files stands for the disk: the child's second checkpoint no longer fits."""
-    experiment.run("mnist_cnn", few, "adam", epochs=1, out=tmp_path)
-    before = (tmp_path / "checkpoint.pt").read_bytes()
-    code = ("import resource, signal, sys; from cnncourse import experiment; from cnncourse.data import load\n"
+    """A limit on the size of files stands for the disk: after the first epoch, with Adam's state, it no longer fits."""
+    code = ("import resource, signal, sys; from cnncourse import cli\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-            "resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))\n"
-            "experiment.run('mnist_cnn', load('digits', size=28, limit=64), 'adam', epochs=1, out=sys.argv[1])")
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))\n"
+            "sys.argv = ['', 'train', 'mnist_cnn', '--recipe', 'adam', '--epochs', '1', '--out', sys.argv[1]]\n"
+            "sys.exit(cli.main())")
     done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
-    assert done.returncode and "Error" in done.stderr.splitlines()[-1]
-    assert (tmp_path / "checkpoint.pt").read_bytes() == before
-    assert len(Record.load(tmp_path / "record.json").rows) == 1
+    *_, last = done.stderr.splitlines()
+    assert done.returncode == 2 and "could not be written, and is as it was before: make room on the disk" in last
+    assert Record.from_json(load_checkpoint(tmp_path / "checkpoint.pt", MODELS["mnist_cnn"]())["record"]).rows == []
+    assert not list(tmp_path.glob("*.partial"))
 
 
 @pytest.mark.parametrize("call, words", [
@@ -176,11 +241,16 @@ def test_every_recipe_and_profile_names_things_that_exist():
         optimizer = recipe.make_optimizer(net)
         recipe.make_scheduler(optimizer, 100)
         assert recipe.augment is None or recipe.augment in AUGMENTATIONS
-        assert recipe.schedule in ("constant", "one_cycle", "steps", "cosine", "plateau")
-        assert recipe.optimizer in ("sgd", "adam")
         assert set(recipe.why) <= set(recipe.__dataclass_fields__)
     assert list(PROFILES) == ["tiny", "laptop", "full"]
     assert all(p.grey in DATA_SETS and p.colour in DATA_SETS for p in PROFILES.values())
+
+
+@pytest.mark.parametrize("field, words", [({"optimizer": "adamw"}, "no optimizer 'adamw': did you mean adam"),
+                                          ({"schedule": "cosinus"}, "no schedule 'cosinus': did you mean cosine")])
+def test_a_misspelt_recipe_is_refused_and_does_not_train_with_something_else(field, words):
+    with pytest.raises(ValueError, match=words):
+        replace(RECIPES["short"], **field)
 
 
 def test_the_papers_hyper_parameters_are_theirs():
@@ -188,6 +258,7 @@ def test_the_papers_hyper_parameters_are_theirs():
     assert (alexnet.lr, alexnet.momentum, alexnet.weight_decay, alexnet.batch_size) == (0.01, 0.9, 5e-4, 128)
     assert (vgg.lr, vgg.momentum, vgg.weight_decay, vgg.batch_size, vgg.epochs) == (0.01, 0.9, 5e-4, 256, 74)
     assert (resnet.lr, resnet.momentum, resnet.weight_decay, resnet.batch_size) == (0.1, 0.9, 1e-4, 128)
+    assert 64_000 - 352 < resnet.epochs * 45_000 / 128 <= 64_000  # within an epoch of the paper's iterations
     optimizer = resnet.make_optimizer(MODELS["mnist_cnn"]())
     scheduler = resnet.make_scheduler(optimizer, 64)
     rates = []

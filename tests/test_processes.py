@@ -82,6 +82,26 @@ sys.exit(cli.main())
     assert len(Record.load(tmp_path / "run" / "record.json").rows) == 1
 
 
+def test_two_processes_resumed_go_on_to_the_same_curve_with_dropout_and_one_without_a_share_of_a_set(tmp_path):
+    """Each process draws its own dropout. Of the one validation image the second process gets nothing."""
+    (tmp_path / "resumed.py").write_text("""
+import itertools, sys
+from dataclasses import replace
+from cnncourse import experiment
+from cnncourse.data import load
+images = load("digits", size=32, channels=3, limit=128)
+images = replace(images, validation=images.validation.first(1))
+fit, epochs = experiment.fit, int(sys.argv[2])
+experiment.fit = lambda *args: itertools.islice(fit(*args), epochs)
+experiment.run("vgg11_small", images, "adam", epochs=3, out=sys.argv[1], resume=True, options={"width": 8})
+""")
+    for folder, epochs in (("whole", 3), ("parts", 1), ("parts", 2)):
+        done = started(tmp_path / "resumed.py", tmp_path / folder, epochs)
+        assert done.returncode == 0, done.stderr
+    whole, parts = (Record.load(tmp_path / folder / "record.json") for folder in ("whole", "parts"))
+    assert parts.column("train_loss") == whole.column("train_loss") and len(parts.rows) == 3
+
+
 def test_a_batch_that_processes_cannot_share_is_refused():
     with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
         load("digits").batches("train", 32, share=(0, 3))

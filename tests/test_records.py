@@ -34,6 +34,7 @@ def test_a_record_says_when_its_model_or_its_recipe_has_changed(record):
     assert outdated(record) == ""
     for key, value, words in (("code", "0" * 16, "the model's code has changed"),
                               ("model", "mnist_cnn_2", "no such model any more"),
+                              ("recipe_name", "forgotten", "there is no such recipe any more"),
                               ("recipe", record.config["recipe"] | {"lr": 7.0}, "the recipe's lr changed")):
         old = copy.deepcopy(record)
         old.config[key] = value

@@ -64,6 +64,14 @@ def test_a_lost_training_stops_and_names_the_step():
     assert net.weight.isfinite().all()  # the bad step was not taken
 
 
+def test_a_training_far_from_any_loss_stops_while_its_numbers_are_still_finite():
+    net = nn.Linear(4, 3)
+    wild = torch.optim.SGD(net.parameters(), lr=1e9)
+    with pytest.raises(Diverged, match=r"became \d.*e\+\d+ at step 2"):
+        run_epoch(net, batches([4, 4, 4]), wild)
+    assert run_epoch(net, batches([50]))["loss"] > 1e6  # an evaluation only reports
+
+
 def test_rows_so_far_survive_a_lost_training():
     net, rows = nn.Linear(4, 3), []
 
