@@ -37,7 +37,10 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     list_of_copies = folder / COPIED
-    copied = json.loads(list_of_copies.read_text(encoding="utf-8")) if list_of_copies.exists() else {}
+    try:
+        copied = dict(json.loads(list_of_copies.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):  # nothing is known of what is there: nothing of it is replaced
+        copied = {}
     said = []
     for path in notebooks:
         ours, target = path.read_text(encoding="utf-8"), folder / path.name

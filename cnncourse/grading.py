@@ -1,8 +1,9 @@
 """nbgrader grades the exercises with their own checks, in a process of their own.
 
-Nothing that a submitted notebook does to `check`, to the exercises or to its kernel reaches that process: it gets the
-text of the answer, cannot import the exercises, and is ended when it takes too long. `cnncourse export --nbgrader`
-writes the configuration that puts `Grade` in the place of nbgrader's own execution.
+What a submitted notebook does to `check`, to the exercises or to its kernel does not reach that process: it gets the
+text of the answer, cannot import the exercises, and is ended when it takes too long. An answer that searches the
+interpreter's memory can still find the exercise there; such answers do not look like answers. `cnncourse export
+--nbgrader` writes the configuration that puts `Grade` in the place of nbgrader's own execution.
 """
 
 import ast

@@ -126,6 +126,8 @@ def test_a_damaged_copy_is_kept_and_does_not_keep_the_others_from_being_copied(t
     assert (mine / names[0]).read_text() == text
     (mine / names[0]).rename(mine / "damaged.ipynb")
     assert editions.start([NOTEBOOKS / names[0]], mine) == [f"{mine / names[0]}: copied"]
+    (mine / ".cnncourse.json").write_text(text[:5])  # the list of what was copied
+    assert "kept as it is" in editions.start([NOTEBOOKS / names[0]], mine)[0]
 
 
 def test_progress_names_what_is_left_and_reports_it(tmp_path, monkeypatch, capsys):
