@@ -38,16 +38,15 @@ def train(args: argparse.Namespace) -> int:
 def records(args: argparse.Namespace) -> int:
     from .experiment import outdated, recorded
 
-    for record in recorded():
-        print(f"{record.name:52} {len(record.rows):4} epochs  test {record.test['accuracy']:.2%}  "
+    wanted = recorded(*args.models, data=args.data, epochs=args.epochs)
+    if not wanted:
+        raise ValueError("no record is of these models, this data and this length: leave them out to see them all")
+    for record in wanted:
+        print(f"{record.name:60} {len(record.rows):4} epochs  test {record.test['accuracy']:.2%}  "
               f"{outdated(record) or 'current'}")
     if args.plot:
         from .plots import curves
 
-        wanted = recorded(*args.models, data=args.data, epochs=args.epochs)
-        if not wanted:
-            raise ValueError("no record is of these models, this data and this length: leave them out, or look at "
-                             "the list")
         for record in wanted:  # one curve for the runs that differ in their seeds alone
             record.config["label"] = record.name.rpartition("-")[0]
         curves(wanted).savefig(args.plot, dpi=150)
@@ -277,9 +276,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--compile", action="store_true", help="torch.compile: a slow start, then faster steps")
 
     sub = command(records, "List the recorded runs, and say which no longer match their recipe and code.")
-    sub.add_argument("models", nargs="*", metavar="MODEL", help="for --plot: only these")
-    sub.add_argument("--data", help="for --plot: only runs on this data set")
-    sub.add_argument("--epochs", type=positive, help="for --plot: only runs of this length")
+    sub.add_argument("models", nargs="*", metavar="MODEL", help="only these; by default all")
+    sub.add_argument("--data", help="only runs on this data set")
+    sub.add_argument("--epochs", type=positive, help="only runs of this length")
     sub.add_argument("--plot", type=Path, metavar="FILE", help="draw their curves into this file (.png, .svg, .pdf)")
     return main
 

@@ -1,5 +1,6 @@
 """Each notebook: its rules, and its stored outputs against the one execution that `make course` left behind."""
 
+import ast
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 from prose import unproven
 
@@ -86,8 +88,26 @@ def test_what_does_not_depend_on_the_machine_is_reproduced(path, report):
 @each
 def test_the_parameters_cell_follows_the_imports(path):
     cells = code(path)
-    assert "parameters" in cells[1].metadata.get("tags", []) and cells[1].source == 'profile = "tiny"'
+    assert "parameters" in cells[1].metadata.get("tags", []) and cells[1].source.startswith('profile = "tiny"')
     assert "import" in cells[0].source
+
+
+@each
+def test_no_cell_overwrites_a_parameter(path):
+    parameters, *later = [assigned(cell) for cell in code(path)[1:]]
+    assert "profile" in parameters and not parameters & set().union(*later)
+
+
+def test_the_folder_of_your_own_photographs_is_a_parameter():
+    assert set(papermill.inspect_notebook(NOTEBOOKS[8])) == {"profile", "folder"}
+
+
+def assigned(cell) -> set[str]:
+    """The names that a cell gives a value, outside of functions and classes."""
+    lines = "\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!")))
+    statements = [node for node in ast.parse(lines).body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    return {node.id for statement in statements for node in ast.walk(statement)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 @each
@@ -108,8 +128,29 @@ def test_every_figure_has_alt_text_and_a_caption(path):
 
 
 @each
+def test_every_drawing_of_a_network_says_in_words_what_it_shows_and_has_a_caption(path):
+    for i, cell in enumerate(code(path), 1):
+        drawings = [html for o in cell.outputs if "<svg" in (html := o.get("data", {}).get("text/html", ""))]
+        for html in drawings:
+            assert len(re.search(r"<desc>(.*?)</desc>|$", html)[1] or "") > 20, f"code cell {i}: description"
+            assert cell.metadata.get("mystnb", {}).get("figure", {}).get("caption"), f"code cell {i}: caption"
+
+
+@each
 def test_every_number_in_the_text_is_computed_in_the_notebook(path):
     assert unproven(path) == []
+
+
+@pytest.mark.parametrize("sentence, found", [
+    ("It has 61,706 parameters and costs 6.0 % more.", []), ("62 M multiplications", []), ("Nearly 1.46 times.", []),
+    ("It costs 7.0 % more.", ["7.0 %"]), ("7.0 times", ["7.0"]), ("61,760 parameters", ["61,760"]),
+    ("It gained 7 points.", ["7 points"]), ("In 2012 it had 7 layers.", []), ("It took 3.5 seconds.", ["3.5 seconds"])])
+def test_the_gate_for_numbers_tells_a_wrong_one_from_a_printed_one(tmp_path, sentence, found):
+    new = nbformat.v4
+    cell = new.new_code_cell("costs = 62_000_000\nassert costs == 62_000_000 and round(costs / 42_465_753, 2) == 1.46",
+                             outputs=[new.new_output("stream", text="7 layers, 61,706 parameters, 6.0% more\n")])
+    nbformat.write(new.new_notebook(cells=[cell, new.new_markdown_cell(sentence)]), tmp_path / "one.ipynb")
+    assert [line.partition(" in: ")[0] for line in unproven(tmp_path / "one.ipynb")] == found
 
 
 @each
