@@ -27,7 +27,8 @@ def test_train_writes_record_and_checkpoint_and_prints_a_line_an_epoch(tmp_path)
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a shell's background jobs ignore Ctrl-C
     assert process.stdout.readline().startswith("epoch   1")  # a first epoch has finished
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
