@@ -62,8 +62,8 @@ lab: .venv/student
 	$(BIN)/jupyter lab --notebook-dir=my_notebooks
 
 notebooks: .venv/student
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
-		--ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams \
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 book: .venv/developer
 	rm -rf build/book

@@ -78,7 +78,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
         training = data.batches("train", recipe.batch_size, recipe.augment, seed, **placed)
         validation, test = (data.batches(split, 128, **placed) for split in ("validation", "test"))
         optimizer = recipe.make_optimizer(model, speed.fused and torch.device(device).type in ("cpu", "cuda"))
-        scheduler = recipe.make_scheduler(optimizer, recipe.epochs * len(training))
+        steps = len(training)  # of an epoch
+        scheduler = recipe.make_scheduler(optimizer, recipe.epochs * steps)
         heads = any(child.startswith("aux") for child, _ in model.named_children())
         loss = partial(with_heads, weight=recipe.head_weight) if heads else cross_entropy
         loss = partial(loss, label_smoothing=recipe.label_smoothing)
@@ -104,22 +105,25 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
                 trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained)
             trained = DistributedDataParallel(trained)
             training = Seeded(training, seed, rank)
-        bar = tqdm(fit(trained, training, validation, optimizer, recipe.epochs, scheduler, loss, speed.autocast, start),
-                   total=recipe.epochs, initial=start, unit="epoch", disable=rank > 0,
+        bar = tqdm(total=recipe.epochs * steps, initial=start * steps, unit=" steps", mininterval=1, disable=rank > 0,
                    desc=f"{record.config['label']} on {data.name}, seed {seed}")
         try:
-            for row in bar:
+            for row in fit(trained, Counted(training, bar), validation, optimizer, recipe.epochs, scheduler, loss,
+                           speed.autocast, start):
                 record.append(row | memory(device))
+                bar.set_postfix_str(f"epoch {row['epoch']}, validation accuracy {row['validation_accuracy']:.1%}",
+                                    refresh=False)
                 if files:
                     files.save()
                 if verbose and rank == 0:
                     tqdm.write(LINE.format(**row))
-                bar.set_postfix_str(f"validation accuracy {row['validation_accuracy']:.1%}", refresh=False)
             result = run_epoch(model, test)
         except KeyboardInterrupt:
             record.config["stopped"] = f"by hand, after {len(record.rows)} of {recipe.epochs} epochs"
             warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=2)
             return record
+        finally:
+            bar.close()
         record.test = {k: v for k, v in result.items() if k in ("loss", "accuracy", "examples")}
         if files:
             files.save()
@@ -136,6 +140,18 @@ class Seeded:
     def __iter__(self):
         torch.manual_seed(1_000_003 * self.seed + 1_009 * self.rank + self.batches.epoch)
         return iter(self.batches)
+
+
+class Counted:
+    """Batches that move a progress bar on, one step each: an epoch may take minutes."""
+
+    def __init__(self, batches: Batches | Seeded, bar: tqdm):
+        self.batches, self.bar = batches, bar
+
+    def __iter__(self):
+        for batch in self.batches:
+            yield batch
+            self.bar.update()
 
 
 class Files:

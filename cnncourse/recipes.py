@@ -104,6 +104,10 @@ RECIPES = {
         lr=0.1, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle", label_smoothing=0.1,
         why={"label_smoothing": "the network should not become certain (Inception v3, Section 7); its training loss "
              "cannot be compared with that of other recipes"}),
+    "laptop_unaugmented": Recipe(
+        source="this course: as laptop, on the training images as they are",
+        lr=0.1, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle", augment="none",
+        why={"augment": "to measure what augmentation does: everything else is laptop's"}),
     "laptop_gentle": Recipe(
         source="this course: as laptop, for networks without batch normalisation",
         lr=0.02, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle",

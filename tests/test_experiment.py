@@ -47,6 +47,15 @@ def test_a_run_leaves_its_record_and_checkpoint(few, tmp_path):
     assert run_epoch(net, few.batches("test", 128))["accuracy"] == record.test["accuracy"]
 
 
+def test_the_progress_line_counts_steps_and_a_resumed_run_begins_where_it_stopped(few, tmp_path, capsys):
+    steps = len(few.batches("train", RECIPES["lenet"].batch_size))
+    experiment.run("lenet5", few, "lenet", epochs=2, out=tmp_path)
+    experiment.run("lenet5", few, "lenet", epochs=2, out=tmp_path, resume=True)
+    first, again = (line.strip().split("\r") for line in capsys.readouterr().err.strip().split("\n"))
+    assert f" 0/{2 * steps} " in first[0] and f" {2 * steps}/{2 * steps} " in first[-1] and steps > 1
+    assert "epoch 2, validation accuracy" in first[-1] and f" {2 * steps}/{2 * steps} " in again[0]
+
+
 def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
     record = experiment.run("mnist_cnn", few, "adam", epochs=4, out=tmp_path)
     net = MODELS["mnist_cnn"]()

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -108,6 +109,15 @@ def assigned(cell) -> set[str]:
     statements = [node for node in ast.parse(lines).body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     return {node.id for statement in statements for node in ast.walk(statement)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+@each
+def test_printed_text_is_stored_as_the_reader_sees_it(path):
+    """In one piece, and a progress bar as its last state: nbconvert's --coalesce-streams."""
+    for cell in code(path):
+        names = [output.get("name") for output in cell.outputs]
+        assert all(name is None or name != following for name, following in pairwise(names)), cell.source
+        assert not any("\r" in output.text for output in cell.outputs if "text" in output), cell.source
 
 
 @each
