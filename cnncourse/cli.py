@@ -178,25 +178,30 @@ def compare(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     import json
-    from dataclasses import asdict
+    from dataclasses import asdict, astuple
 
     import torch
-    from tqdm import tqdm
 
     from .bench import SUITES
     from .record import machine, versions
-    from .trace import Table
 
     torch.set_num_threads(args.threads or torch.get_num_threads())
     suites = [pick(SUITES, name, "suite of measurements") for name in args.what or SUITES]
-    rows = (row for suite in suites for row in suite(args.rounds, args.device))
-    rows = Table(tqdm(rows, desc="measured", unit=" rows"))
     print(f"times faster: median [lowest - highest] of {args.rounds} rounds, {torch.get_num_threads()} threads, "
-          f"torch {torch.__version__}\n{rows}")
-    if args.json:
-        measured = {"machine": machine() | {"threads": torch.get_num_threads(), "device": args.device},
-                    "versions": versions(), "rounds": args.rounds, "rows": [asdict(row) for row in rows]}
-        args.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+          f"torch {torch.__version__}")
+    line, rows = "{:46} {:26} {:22} {}".format, []
+    print(line("ours", "other", "wall", "cpu"), flush=True)
+    try:
+        for suite in suites:
+            for row in suite(args.rounds, args.device):
+                print(line(*astuple(row)), flush=True)  # a row may take minutes, and all of them half an hour
+                rows.append(asdict(row))
+    finally:
+        if args.json:
+            gpu = {"gpu": torch.cuda.get_device_name()} if args.device == "cuda" else {}
+            measured = {"machine": machine() | gpu | {"threads": torch.get_num_threads(), "device": args.device},
+                        "versions": versions(), "rounds": args.rounds, "rows": rows}
+            args.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
     return 0
 
 

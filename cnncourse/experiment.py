@@ -91,6 +91,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
             "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}, "code": code_hash(type(model)),
             "processes": processes, "device": torch.device(device).type, "speed": asdict(speed)})
+        if torch.device(device).type == "cuda":
+            record.machine["gpu"] = torch.cuda.get_device_name(device)
         files = Files(Path(out), record, model, optimizer, scheduler) if out is not None else None
         start = files.resume() if files and resume else 0
         if files and not resume:

@@ -23,7 +23,17 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, str | int]:
     """Where it ran, in words that name no person and no path."""
-    return {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count() or 1}
+    return {"system": platform.system(), "processor": processor(), "cores": os.cpu_count() or 1}
+
+
+def processor() -> str:
+    """The name that Linux gives it, or what Python knows of it: at least the architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor()) or platform.machine()
 
 
 def peak_memory() -> int | None:

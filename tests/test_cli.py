@@ -1,10 +1,11 @@
+import json
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from cnncourse import cli
+from cnncourse import bench, cli
 from cnncourse.models.vgg import vgg11_small
 from cnncourse.record import Record
 from cnncourse.train import read_checkpoint
@@ -45,6 +46,18 @@ def test_ctrl_c_before_the_first_epoch_is_one_sentence(monkeypatch, capsys, tmp_
     monkeypatch.setattr("cnncourse.experiment.run", interrupted)
     assert command(monkeypatch, "train", "lenet5", "--out", tmp_path) == 130
     assert capsys.readouterr().err == "\ncnncourse: stopped by hand\n"
+
+
+def test_a_benchmark_stopped_by_hand_has_printed_and_written_what_it_measured(monkeypatch, capsys, tmp_path):
+    def suite(rounds, device):
+        yield bench.Ratio("ours", "theirs", "2.00 [1.90 - 2.10]", "1.50 [1.40 - 1.60]")
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(bench.SUITES, "loop", suite)
+    assert command(monkeypatch, "bench", "loop", "--json", tmp_path / "rows.json") == 130
+    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["ours", "theirs", "2.00"]
+    written = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["cpu"] for row in written["rows"]] == ["1.50 [1.40 - 1.60]"] and written["machine"]["threads"] >= 1
 
 
 def test_a_device_that_the_machine_has_not_is_refused(monkeypatch, capsys, tmp_path):

@@ -1,6 +1,7 @@
 """The runs that the course ships: whole, with their provenance, and honest about what has changed since."""
 
 import copy
+import platform
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from cnncourse import cli, experiment, plots
 from cnncourse.data import load
 from cnncourse.experiment import RECORDS, outdated
-from cnncourse.record import Record
+from cnncourse.record import Record, machine
 
 SHIPPED = sorted(RECORDS.glob("*.json"))
 
@@ -50,6 +51,14 @@ def test_the_hash_of_a_model_ignores_words_and_sees_numbers(monkeypatch):
                                ("nn.Conv2d(6, 16, 5)", "nn.Conv2d(6, 16, 3)", False)):
         monkeypatch.setattr(experiment.inspect, "getsource", lambda m, w=was, b=becomes: source(m).replace(w, b))
         assert was in source(lenet) and (experiment.code_hash(lenet.LeNet5) == before) is same
+
+
+def test_the_processor_has_a_name_on_every_system(monkeypatch):
+    info = "processor\t: 0\nmodel name\t: Some CPU 9000\nflags\t: fast\n"
+    monkeypatch.setattr("cnncourse.record.Path.read_text", lambda *_, **__: info)
+    assert machine()["processor"] == "Some CPU 9000"
+    monkeypatch.setattr("cnncourse.record.Path.read_text", lambda *_, **__: "processor\t: 0\n")
+    assert machine()["processor"] == (platform.processor() or platform.machine())
 
 
 def test_a_network_without_a_file_can_be_trained(record):
