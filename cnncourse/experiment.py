@@ -107,7 +107,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
                 trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained)
             trained = DistributedDataParallel(trained)
             training = Seeded(training, seed, rank)
-        bar = tqdm(total=recipe.epochs * steps, initial=start * steps, unit=" steps", mininterval=1, disable=rank > 0,
+        bar = tqdm(total=recipe.epochs * steps, initial=start * steps, unit="step", mininterval=1, disable=rank > 0,
                    desc=f"{record.config['label']} on {data.name}, seed {seed}")
         try:
             for row in fit(trained, Counted(training, bar), validation, optimizer, recipe.epochs, scheduler, loss,
