@@ -113,8 +113,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             for row in fit(trained, Counted(training, bar), validation, optimizer, recipe.epochs, scheduler, loss,
                            speed.autocast, start):
                 record.append(row | memory(device))
-                bar.set_postfix_str(f"epoch {row['epoch']}, validation accuracy {row['validation_accuracy']:.1%}",
-                                    refresh=False)
+                bar.set_postfix_str(f"epoch {row['epoch']}, validation accuracy {row['validation_accuracy']:.1%}")
                 if files:
                     files.save()
                 if verbose and rank == 0:
