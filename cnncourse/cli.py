@@ -36,14 +36,12 @@ def train(args: argparse.Namespace) -> int:
 
 
 def records(args: argparse.Namespace) -> int:
-    from .experiment import outdated, recorded
+    from .experiment import recorded, summary
 
     wanted = recorded(*args.models, data=args.data, epochs=args.epochs)
     if not wanted:
         raise ValueError("no record is of these models, this data and this length: leave them out to see them all")
-    for record in wanted:
-        print(f"{record.name:60} {len(record.rows):4} epochs  test {record.test['accuracy']:.2%}  "
-              f"{outdated(record) or 'current'}")
+    print(summary(wanted))
     if args.plot:
         from .plots import curves
 

@@ -7,10 +7,11 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from json import JSONDecodeError
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import distributed, nn
@@ -22,7 +23,7 @@ from .data import Batches, Data, load
 from .models import MODELS
 from .recipes import RECIPES, Recipe
 from .record import Record, peak_memory
-from .trace import on_meta
+from .trace import Table, on_meta
 from .train import Speed, cross_entropy, fit, load_checkpoint, read_checkpoint, run_epoch, save_checkpoint, with_heads
 
 FAST = Speed()
@@ -91,6 +92,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
             "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}, "code": code_hash(type(model)),
             "processes": processes, "device": torch.device(device).type, "speed": asdict(speed)})
+        record.machine["threads"] = torch.get_num_threads()
         if torch.device(device).type == "cuda":
             record.machine["gpu"] = torch.cuda.get_device_name(device)
         files = Files(Path(out), record, model, optimizer, scheduler) if out is not None else None
@@ -269,6 +271,42 @@ def outdated(record: Record) -> str:
         if changed:
             return f"the recipe's {', '.join(changed)} changed"
     return ""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Recorded runs that differ in their seeds alone. Accuracies are means [lowest - highest] over the seeds, in
+    training those of the last epoch, taken with its augmentation and dropout; minutes are those of training, the mean.
+    """
+
+    run: str
+    seeds: str
+    training: str
+    test: str
+    minutes: int
+    on: str
+    state: str  # "current", or what has changed since
+
+
+def summary(records: list[Record]) -> Table:
+    """A row for all seeds of a run."""
+    def spread(shares):
+        return f"{fmean(shares):.1%}" + f" [{min(shares):.1%} - {max(shares):.1%}]" * (len(shares) > 1)
+
+    groups = {}
+    for record in records:
+        groups.setdefault(record.name.rpartition("-")[0], []).append(record)
+    table = Table()
+    for run, group in groups.items():
+        config = group[0].config
+        changed = [f"seed {record.config['seed']}: {what}" for record in group if (what := outdated(record))]
+        table.append(Runs(
+            run, ", ".join(str(record.config["seed"]) for record in group),
+            spread([record.rows[-1]["train_accuracy"] for record in group]),
+            spread([record.test["accuracy"] for record in group]),
+            round(fmean(sum(record.column("seconds")) for record in group) / 60),
+            config["device"] + ", bfloat16" * config["speed"]["autocast"], "; ".join(changed) or "current"))
+    return table
 
 
 def default_recipe(model: nn.Module) -> str:

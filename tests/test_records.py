@@ -67,6 +67,19 @@ def test_a_network_without_a_file_can_be_trained(record):
     assert experiment.run(net, load("digits", size=28, limit=64), "adam", epochs=1).config["code"] == ""
 
 
+def test_the_summary_has_a_row_for_all_seeds_of_a_run(record):
+    runs = [copy.deepcopy(record) for _ in range(3)]
+    for seed, (run, accuracy) in enumerate(zip(runs, (0.5, 0.6, 0.9), strict=True)):
+        run.config["seed"], run.test["accuracy"], run.rows[0]["seconds"] = seed, accuracy, 60 * (seed + 1)
+        run.rows[0]["train_accuracy"] = accuracy / 2
+    other = copy.deepcopy(record)
+    other.config |= {"options": {"width": 8}, "speed": other.config["speed"] | {"autocast": True}}
+    three, one = experiment.summary([*runs, other])
+    assert three == experiment.Runs("mnist_cnn-digits-adam-1epochs", "0, 1, 2", "33.3% [25.0% - 45.0%]",
+                                    "66.7% [50.0% - 90.0%]", 2, "cpu", "current")
+    assert one.run == "mnist_cnn-width=8-digits-adam-1epochs" and one.on == "cpu, bfloat16" and "[" not in one.test
+
+
 def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(experiment, "RECORDS", tmp_path)
     record.save(tmp_path / f"{record.name}.json")
@@ -75,9 +88,10 @@ def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
     old.save(tmp_path / f"{old.name}.json")
     monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "--plot", str(tmp_path / "curves.png")])
     assert cli.main() == 0
-    first, second, _ = capsys.readouterr().out.splitlines()
-    assert first.endswith("current") and second.endswith("the model's code has changed")
-    assert first.split()[0] == "mnist_cnn-digits-adam-1epochs-0" and (tmp_path / "curves.png").stat().st_size > 10_000
+    _, row, _ = capsys.readouterr().out.splitlines()
+    assert row.split()[:3] == ["mnist_cnn-digits-adam-1epochs", "0,", "1"]
+    assert row.endswith("cpu  seed 1: the model's code has changed")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
     drawn, draw = [], plots.curves
     monkeypatch.setattr(plots, "curves", lambda runs: drawn.extend(runs) or draw(runs))
     other, longer = copy.deepcopy(record), copy.deepcopy(record)

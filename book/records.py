@@ -1,0 +1,90 @@
+"""The page "Recorded runs": what the course has trained for hours, from the records that it ships."""
+
+import shlex
+from pathlib import Path
+
+from cnncourse.experiment import recorded, summary
+from cnncourse.plots import curves
+from cnncourse.record import Record
+
+FIGURES = Path(__file__).parent / "records"
+INTRODUCTION = """# Recorded runs
+
+A lesson trains for seconds. What takes hours has been run once, on the real data, and recorded: each run is a small
+file with its recipe, its seed, the rows of its curve, the versions of the packages, the machine, and a fingerprint of
+the network's code. `cnncourse records` lists them and says which no longer show what the recipe and the code of today
+would give; a test refuses to ship such a record. The lessons draw them beside their own short runs.
+
+Accuracies are means over the seeds, with the lowest and the highest in brackets. Those in training are of the last
+epoch, with its augmentation and its dropout; the test images were looked at once, at the end. Minutes are those of
+training, most of them on one core of a shared machine. Each seed leads to its whole record.
+"""
+# Title: (what the runs say, what the figure shows, whether a run belongs here).
+SECTIONS = {
+    "LeNet-5": (
+        "The same network and the same recipe on digits and on pieces of clothing: the second task is harder.",
+        "Loss and accuracy over 24 epochs. Digits are ahead of clothing from the first epoch to the last.",
+        lambda config: config["model"] == "lenet5"),
+    "Depth, with shortcuts and without": (
+        "Lesson 6. The plain network of 56 layers is worse than the one of 20, on the training images too. With "
+        "shortcuts the order turns round. Every pair of seeds agrees.",
+        "Loss and accuracy over ten epochs for four networks. From best to worst: ResNet-56, ResNet-20, plain-20 "
+        "and, far behind, plain-56.",
+        lambda config: config["model"] in ("plain20", "plain56", "resnet20", "resnet56") and
+        config["recipe_name"] == "laptop" and config["recipe"]["epochs"] == 10),
+    "ResNet-20 for longer": (
+        "The recipe at its own length.",
+        "Loss and accuracy of ResNet-20 over 24 epochs.",
+        lambda config: config["recipe_name"] == "laptop" and config["recipe"]["epochs"] == 24),
+    "VGG-16 from three starts, with SGD": (
+        "Lesson 4. From PyTorch's default start the loss stays at ln 10, that of guessing; from He's start the network "
+        "learns, and with batch normalisation it learns faster.",
+        "Loss and accuracy over ten epochs. The default start gives two horizontal lines at the level of guessing; "
+        "He's start learns, and batch normalisation is ahead of it.",
+        lambda config: config["model"].startswith("vgg16") and config["recipe_name"] == "laptop_gentle"),
+}
+
+
+def page() -> str:
+    FIGURES.mkdir(exist_ok=True)
+    parts, left = [INTRODUCTION], recorded()
+    for number, (title, (words, picture, belongs)) in enumerate(SECTIONS.items(), 1):
+        runs = [record for record in left if belongs(record.config)]
+        left = [record for record in left if record not in runs]
+        for record in runs:
+            record.config["label"] = name(record)
+        curves(runs).savefig(FIGURES / f"{number}.svg")
+        parts += [f"## {title}\n\n{words}\n", f"```{{image}} records/{number}.svg\n:alt: {picture}\n```\n",
+                  table(runs)]
+    if left:
+        raise ValueError(f"no section of book/records.py shows {', '.join(record.name for record in left)}")
+    return "\n".join(parts)
+
+
+def name(record: Record) -> str:
+    """What tells the runs of a section apart: the network and its options, and the data where they are not CIFAR-10."""
+    config = record.config
+    words = [config["model"], *(f"{key}={value}".lower() for key, value in config["options"].items())]
+    return ", ".join(words + [config["data"]] * (config["data"] != "cifar10"))
+
+
+def table(runs: list[Record]) -> str:
+    lines = ["| network | seeds | in training | on test images | minutes | on |", "|---|---|---|---|---|---|"]
+    commands = {}
+    for row in summary(runs):
+        group = [record for record in runs if record.name.rpartition("-")[0] == row.run]
+        seeds = ", ".join(f"{{download}}`{record.config['seed']} <../cnncourse/records/{record.name}.json>`"
+                          for record in group)
+        lines.append(f"| {name(group[0])} | {seeds} | {row.training} | {row.test} | {row.minutes} | {row.on} |")
+        commands[command(group[0])] = None
+    return "\n".join([*lines, "", "```", *commands, "```", ""])
+
+
+def command(record: Record) -> str:
+    """The one that has made it, and makes it again."""
+    config = record.config
+    words = ["cnncourse", "train", config["model"], "--data", config["data"], "--recipe", config["recipe_name"],
+             "--epochs", str(config["recipe"]["epochs"])]
+    for key, value in config["options"].items():
+        words += ["--option", f"{key}={str(value).lower()}"]
+    return shlex.join([*words, *["--autocast"] * config["speed"]["autocast"], "--seed", "0", "--out", "DIRECTORY"])
