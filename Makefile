@@ -61,9 +61,13 @@ lab: .venv/student
 	$(BIN)/cnncourse start my_notebooks
 	$(BIN)/jupyter lab --notebook-dir=my_notebooks
 
+NOTEBOOKS ?= notebooks/*.ipynb
+
+# Execute in place; a progress bar is stored as its last state.
 notebooks: .venv/student
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams \
-		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False $(NOTEBOOKS)
+	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams $(NOTEBOOKS)
 
 book: .venv/developer
 	rm -rf build/book

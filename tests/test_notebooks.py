@@ -113,7 +113,7 @@ def assigned(cell) -> set[str]:
 
 @each
 def test_printed_text_is_stored_as_the_reader_sees_it(path):
-    """In one piece, and a progress bar as its last state: nbconvert's --coalesce-streams."""
+    """In one piece, and a progress bar as its last state: `make notebooks` stores it so."""
     for cell in code(path):
         names = [output.get("name") for output in cell.outputs]
         assert all(name is None or name != following for name, following in pairwise(names)), cell.source

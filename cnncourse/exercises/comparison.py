@@ -83,8 +83,8 @@ def contests(chance):
                  "Count the pairs `a, b` for which `min(a) > max(b) or min(b) > max(a)`."),
           cases=contests)
 def passing_pairs(runs):
-    """The number of pairs of networks that the cautious rule can tell apart. `runs` holds a list of accuracies for each
-    network, one a seed."""
+    """The number of pairs of networks that the rule of the worst run can tell apart. `runs` holds a list of accuracies
+    for each network, one a seed."""
     return sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))
 
 
