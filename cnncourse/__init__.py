@@ -21,6 +21,11 @@ def pick(table: Mapping[str, T], name: str, kind: str) -> T:
     raise ValueError(f"there is no {kind} '{name}': {hint}")
 
 
+def cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to, renamed to it afterwards: a crash leaves the old file or the new one. Where

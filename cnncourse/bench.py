@@ -43,6 +43,8 @@ def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds
         for run in (run_ours, run_other) if i % 2 else (run_other, run_ours):
             wall, cpu = time.perf_counter(), sum(os.times()[:4])  # with the worker processes that have ended
             run()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             times[run] = time.perf_counter() - wall, max(sum(os.times()[:4]) - cpu, 0.01)
         pairs.append([a / b for a, b in zip(times[run_other], times[run_ours], strict=True)])
     return Ratio(ours, other, *(f"{median(r):.2f} [{min(r):.2f} - {max(r):.2f}]"
@@ -65,8 +67,6 @@ def training_step(net: nn.Module, batch: int, speed: Speed = PLAIN, device: str 
             loss = F.cross_entropy(model(images), labels)
         loss.backward()
         optimizer.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
 
     return step
 
@@ -180,7 +180,9 @@ def steps(rounds: int, device: str) -> Iterator[Ratio]:
 
 
 def process(code: str, environment: dict | None = None) -> None:
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | (environment or {}), capture_output=True)
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | threads | (environment or {}),
+                   capture_output=True)
 
 
 NOTEBOOK = """

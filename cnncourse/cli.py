@@ -8,11 +8,15 @@ from pathlib import Path
 
 from . import __version__, pick
 
+DATA = os.environ.get("CNNCOURSE_DATA") or str(Path.home() / ".cnncourse")
+
 
 def train(args: argparse.Namespace) -> int:
     from .experiment import RECORDS, run
     from .train import Speed
 
+    if args.data == "folder" and str(args.root) == DATA:
+        raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
     speed, options = Speed(autocast=args.autocast, compile=args.compile), dict(args.option)
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.device, args.root,
@@ -53,10 +57,12 @@ def records(args: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
+    from .editions import require_no_answers
     from .execute import report_table, run, update_times
     from .recipes import PROFILES
 
     pick(PROFILES, args.profile, "profile")
+    require_no_answers(args.out)
     notebooks = chosen(args.notebooks)
     try:
         results = run(notebooks, args.profile, args.jobs, args.out)
@@ -92,6 +98,7 @@ def export(args: argparse.Namespace) -> int:
 
     from . import editions
 
+    editions.require_no_answers(args.out)
     for path in chosen(args.notebooks):
         notebook, lesson = nbformat.read(path, as_version=4), path.stem
         target = args.out / path.name
@@ -187,6 +194,8 @@ def bench(args: argparse.Namespace) -> int:
     suites = [pick(SUITES, name, "suite of measurements") for name in args.what or SUITES]
     print(f"times faster: median [lowest - highest] of {args.rounds} rounds, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}")
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)  # before half an hour of measuring
     line, rows = "{:46} {:26} {:22} {}".format, []
     print(line("ours", "other", "wall", "cpu"), flush=True)
     try:
@@ -207,8 +216,6 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
     main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
-    root = os.environ.get("CNNCOURSE_DATA") or str(Path.home() / ".cnncourse")
-
     def command(function, help):
         sub = commands.add_parser(function.__name__, help=help, description=help,
                                   formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -216,7 +223,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = command(doctor, "Say what is installed, what is missing and what to do.")
-    sub.add_argument("--root", type=Path, default=root, help="where data sets lie")
+    sub.add_argument("--root", type=Path, default=DATA, help="where data sets lie")
 
     sub = command(run, "Execute notebooks and report status, seconds and peak memory of each.")
     sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")
@@ -269,7 +276,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--epochs", type=positive, help="in place of the recipe's")
     sub.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout")
     sub.add_argument("--device", type=device, default="cpu", help="cpu, cuda or mps")
-    sub.add_argument("--root", type=Path, default=root, help="where the data set lies, or is downloaded to")
+    sub.add_argument("--root", type=Path, default=DATA, help="where the data set lies, or is downloaded to")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     sub.add_argument("--record", action="store_true", help="add the record to those that the course ships")

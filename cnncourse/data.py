@@ -163,7 +163,8 @@ class Batches:
         """The uint8 images of each batch: looked up in memory, or decoded, by worker processes where there are any."""
         if isinstance(self.images, Tensor) or not self.workers:
             return (self.images[i] for i in indices)
-        return DataLoader(self.images, batch_sampler=indices, num_workers=self.workers, collate_fn=torch.as_tensor)
+        return DataLoader(self.images, batch_sampler=indices, num_workers=self.workers, collate_fn=torch.as_tensor,
+                          generator=torch.Generator())  # else it draws a number from those of dropout
 
 
 def augmented(images: Tensor, pad: int, places: Tensor, mirrored: Tensor) -> Tensor:
@@ -301,7 +302,7 @@ def folder(size, channels, root):
     try:
         if (root / "train").is_dir() and (root / "val").is_dir():
             paths, labels, classes = photographs(root / "train")
-            train, validation = cut(np.arange(len(paths)), labels, 0.2)
+            train, validation = of_each(np.arange(len(paths)), labels, 0.2)
             test_paths, test_labels, test_classes = photographs(root / "val")
             if test_classes != classes:
                 raise ValueError(f"train/ holds the classes {classes} but val/ holds {test_classes}: make them equal")
@@ -309,14 +310,25 @@ def folder(size, channels, root):
             paths, labels = paths + test_paths, np.concatenate([labels, test_labels])
         else:
             paths, labels, classes = photographs(root)
-            rest, test = cut(np.arange(len(paths)), labels, 0.15)
-            train, validation = cut(rest, labels, 0.15 / 0.85)
+            rest, test = of_each(np.arange(len(paths)), labels, 0.15)
+            train, validation = of_each(rest, labels, 0.15 / 0.85)
     except ValueError as error:
         raise ValueError(f"{root} cannot be used as a data set: {error}") from error
 
     read = partial(decode, shape=shape)
     return [Split(Lazy([paths[i] for i in part], shape, read), torch.from_numpy(labels[part]))
             for part in (train, validation, test)], classes
+
+
+def of_each(indices: np.ndarray, labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """(rest, taken): of each class this share of its images and at least one, always the same ones."""
+    random = np.random.default_rng(SPLIT_SEED)
+    classes = [random.permutation(indices[labels[indices] == label]) for label in np.unique(labels[indices])]
+    ends = np.floor(share * np.cumsum([len(members) for members in classes]) + 0.5)  # so that all add up to the share
+    counts = np.maximum(1, np.diff(ends, prepend=0)).astype(int)
+    return tuple(random.permutation(np.concatenate(parts)) for parts in (
+        [members[n:] for members, n in zip(classes, counts, strict=True)],
+        [members[:n] for members, n in zip(classes, counts, strict=True)]))
 
 
 def photographs(root: Path) -> tuple[list[Path], np.ndarray, list[str]]:
@@ -340,7 +352,7 @@ def readable(path: Path) -> bool:
     try:
         decoded(path, (3, 8, 8))
         return True
-    except OSError as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow raises all of them
         warnings.warn(f"{path} is skipped: it is not a readable image ({error})", stacklevel=2)
         return False
 

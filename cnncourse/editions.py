@@ -69,11 +69,17 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
     return said
 
 
+def require_no_answers(folder: Path) -> None:
+    """Raises ValueError where `start` has made the folder: other notebooks must not take the place of a student's."""
+    if (folder / COPIED).exists():
+        raise ValueError(f"{folder} holds a student's own notebooks: choose another directory")
+
+
 def written_in(path: Path) -> str:
     """The fingerprint of a student's file, which may be damaged."""
     try:
         return fingerprint(nbformat.read(path, as_version=4))
-    except (ValueError, AttributeError, nbformat.ValidationError):  # no JSON, or JSON that is no notebook
+    except (ValueError, AttributeError, TypeError, nbformat.ValidationError):  # no JSON, or JSON that is no notebook
         return UNREADABLE
 
 

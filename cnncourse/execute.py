@@ -28,7 +28,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from . import replacing
+from . import cores, replacing
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -187,11 +187,6 @@ def resident(process: psutil.Process) -> int:
         return 1024 * int(words[words.index("VmHWM:") + 1])
     except (OSError, ValueError):
         return process.memory_info().rss
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> dict:

@@ -1,12 +1,12 @@
 """The one module that joins the others: model + data + recipe → Record."""
 
 import ast
+import atexit
 import hashlib
 import inspect
 import os
 import sys
 import warnings
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from json import JSONDecodeError
@@ -52,6 +52,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     directory that holds a run, if it is not resumed; train.Diverged for a lost training.
     """
     options = options or {}
+    if "num_classes" in options:
+        raise ValueError("num_classes is no option: the data say how many classes there are")
     if isinstance(model, str):
         name, factory = model, partial(pick(MODELS, model, "model"), **options)
         try:
@@ -61,75 +63,85 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             raise ValueError(f"{name} cannot be built with the options {options}: {error}") from error
     else:
         name, sketch = type(model).__name__, model
+        if options:
+            raise ValueError(f"options are for a network that is built by its name: this {name} is built already")
+    rank, processes, device = together(device)
     if isinstance(data, str):
+        if not hasattr(sketch, "input_shape"):
+            raise ValueError(f"{name} has no `input_shape` that says which images it takes: give the data themselves, "
+                             "from data.load(name, size, channels)")
         channels, size, _ = sketch.input_shape
+        later = processes > 1 and int(os.environ["LOCAL_RANK"]) > 0
+        if later:  # the first process of each machine downloads what is missing
+            distributed.barrier()
         data = load(data, size=size, channels=channels, root=root)
+        if processes > 1 and not later:
+            distributed.barrier()
     torch.manual_seed(seed)
     if isinstance(model, str):
         model = factory(num_classes=len(data.classes))
-    with together(device) as (rank, processes, device):
-        model.to(device, memory_format=speed.memory_format)
-        check_fits(model, name, data)
-        recipe_name = recipe if isinstance(recipe, str) else None if recipe else default_recipe(model)
-        recipe = recipe if isinstance(recipe, Recipe) else pick(RECIPES, recipe_name, "recipe")
-        recipe = replace(recipe, epochs=epochs or recipe.epochs, augment=recipe.augment or data.augment)
+    model.to(device, memory_format=speed.memory_format)
+    check_fits(model, name, data)
+    recipe_name = recipe if isinstance(recipe, str) else None if recipe else default_recipe(model)
+    recipe = recipe if isinstance(recipe, Recipe) else pick(RECIPES, recipe_name, "recipe")
+    recipe = replace(recipe, epochs=epochs or recipe.epochs, augment=recipe.augment or data.augment)
 
-        placed = {"device": device, "memory_format": speed.memory_format, "workers": workers,
-                  "share": (rank, processes)}
-        training = data.batches("train", recipe.batch_size, recipe.augment, seed, **placed)
-        validation, test = (data.batches(split, 128, **placed) for split in ("validation", "test"))
-        optimizer = recipe.make_optimizer(model, speed.fused and torch.device(device).type in ("cpu", "cuda"))
-        steps = len(training)  # of an epoch
-        scheduler = recipe.make_scheduler(optimizer, recipe.epochs * steps)
-        heads = any(child.startswith("aux") for child, _ in model.named_children())
-        loss = partial(with_heads, weight=recipe.head_weight) if heads else cross_entropy
-        loss = partial(loss, label_smoothing=recipe.label_smoothing)
+    placed = {"device": device, "memory_format": speed.memory_format, "workers": workers, "share": (rank, processes)}
+    training = data.batches("train", recipe.batch_size, recipe.augment, seed, **placed)
+    validation, test = (data.batches(split, 128, **placed) for split in ("validation", "test"))
+    optimizer = recipe.make_optimizer(model, speed.fused and torch.device(device).type in ("cpu", "cuda"))
+    steps = len(training)  # of an epoch
+    scheduler = recipe.make_scheduler(optimizer, recipe.epochs * steps)
+    heads = any(child.startswith("aux") for child, _ in model.named_children())
+    loss = partial(with_heads, weight=recipe.head_weight) if heads else cross_entropy
+    loss = partial(loss, label_smoothing=recipe.label_smoothing)
 
-        record = Record({
-            "model": name, "options": options, "data": data.name,
-            "label": label or ", ".join([name, *(f"{key}={value}" for key, value in options.items())]),
-            "train_images": len(data.train), "image_shape": list(data.image_shape),
-            "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
-            "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}, "code": code_hash(type(model)),
-            "processes": processes, "device": torch.device(device).type, "speed": asdict(speed)})
-        record.machine["threads"] = torch.get_num_threads()
+    record = Record({
+        "model": name, "options": options, "data": data.name,
+        "label": label or ", ".join([name, *(f"{key}={value}" for key, value in options.items())]),
+        "train_images": len(data.train), "image_shape": list(data.image_shape), "classes": list(data.classes),
+        "other_images": [len(data.validation), len(data.test)], "mean": [round(m, 4) for m in data.mean.tolist()],
+        "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
+        "recipe": asdict(recipe) | {"milestones": list(recipe.milestones)}, "code": code_hash(type(model)),
+        "processes": processes, "device": torch.device(device).type, "speed": asdict(speed)})
+    record.machine["threads"] = torch.get_num_threads()
+    if torch.device(device).type == "cuda":
+        record.machine["gpu"] = torch.cuda.get_device_name(device)
+    files = Files(Path(out), record, model, optimizer, scheduler) if out is not None else None
+    start = files.resume() if files and resume else 0
+    if files and not resume:
+        files.require_none()
+    training.epoch = start
+    if files and not start:
+        files.save()
+
+    trained = torch.compile(model) if speed.compile else model
+    if processes > 1:
         if torch.device(device).type == "cuda":
-            record.machine["gpu"] = torch.cuda.get_device_name(device)
-        files = Files(Path(out), record, model, optimizer, scheduler) if out is not None else None
-        start = files.resume() if files and resume else 0
-        if files and not resume:
-            files.require_none()
-        training.epoch = start
-        if files and not start:
-            files.save()
-
-        trained = torch.compile(model) if speed.compile else model
-        if processes > 1:
-            if torch.device(device).type == "cuda":
-                trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained)
-            trained = DistributedDataParallel(trained)
-            training = Seeded(training, seed, rank)
-        bar = tqdm(total=recipe.epochs * steps, initial=start * steps, unit="step", mininterval=1, disable=rank > 0,
-                   desc=f"{record.config['label']} on {data.name}, seed {seed}")
-        try:
-            for row in fit(trained, Counted(training, bar), validation, optimizer, recipe.epochs, scheduler, loss,
-                           speed.autocast, start):
-                record.append(row | memory(device))
-                bar.set_postfix_str(f"epoch {row['epoch']}, validation accuracy {row['validation_accuracy']:.1%}")
-                if files:
-                    files.save()
-                if verbose and rank == 0:
-                    tqdm.write(LINE.format(**row))
-            result = run_epoch(model, test)
-        except KeyboardInterrupt:
-            record.config["stopped"] = f"by hand, after {len(record.rows)} of {recipe.epochs} epochs"
-            warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=2)
-            return record
-        finally:
-            bar.close()
-        record.test = {k: v for k, v in result.items() if k in ("loss", "accuracy", "examples")}
-        if files:
-            files.save()
+            trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained)
+        trained = DistributedDataParallel(trained)
+        training = Seeded(training, seed, rank)
+    bar = tqdm(total=recipe.epochs * steps, initial=start * steps, unit="step", mininterval=1, disable=rank > 0,
+               desc=f"{record.config['label']} on {data.name}, seed {seed}")
+    try:
+        for row in fit(trained, Counted(training, bar), validation, optimizer, recipe.epochs, scheduler, loss,
+                       speed.autocast, start):
+            record.append(row | memory(device))
+            bar.set_postfix_str(f"epoch {row['epoch']}, validation accuracy {row['validation_accuracy']:.1%}")
+            if files:
+                files.save()
+            if verbose and rank == 0:
+                tqdm.write(LINE.format(**row))
+        result = run_epoch(model, test)
+    except KeyboardInterrupt:
+        record.config["stopped"] = f"by hand, after {len(record.rows)} of {recipe.epochs} epochs"
+        warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=2)
+        return record
+    finally:
+        bar.close()
+    record.test = {k: v for k, v in result.items() if k in ("loss", "accuracy", "examples")}
+    if files:
+        files.save()
     return record
 
 
@@ -174,23 +186,34 @@ class Files:
         save_checkpoint(self.out / "checkpoint.pt", *self.state, **done)
         self.record.save(self.out / "record.json")
 
+    def stored(self) -> Record | None:
+        """The record in the checkpoint, which may be an epoch ahead of the file beside it."""
+        path = self.out / "checkpoint.pt"
+        try:
+            return Record.from_json(read_checkpoint(path)["record"]) if path.exists() else None
+        except (KeyError, TypeError, JSONDecodeError) as error:
+            raise ValueError(f"{path} holds no run of this course: choose another directory") from error
+
     def require_none(self) -> None:
         """A finished epoch may have taken hours: another run must not take its place without a word."""
         path = self.out / "record.json"
-        if path.exists() and (epochs := len(Record.load(path).rows)):
+        found = [Record.load(path)] if path.exists() else []
+        if epochs := max((len(record.rows) for record in [*found, self.stored()] if record), default=0):
             raise ValueError(f"{self.out} holds a run of {epochs} epochs: resume it, or choose another directory")
 
     def resume(self) -> int:
         """Load the checkpoint, if there is one; returns the number of epochs that are done."""
-        path = self.out / "checkpoint.pt"
-        if not path.exists():
+        path, then = self.out / "checkpoint.pt", self.stored()
+        if then is None:
             return 0
+        now = self.record.config
         try:
-            then = Record.from_json(read_checkpoint(path)["record"])
-            theirs, ours = ({key: config[key] for key in ("model", "options", "data", "train_images", "image_shape",
-                                                          "seed", "processes", "device", "code")}
-                            | config["speed"] | config["recipe"] for config in (then.config, self.record.config))
-        except (KeyError, TypeError, JSONDecodeError) as error:
+            theirs, ours = (
+                {key: config[key] for key in ("model", "options", "data", "train_images", "image_shape", "seed",
+                                              "processes", "device", "code")}
+                | {key: config.get(key, now[key]) for key in ("classes", "other_images", "mean")}  # not in the oldest
+                | config["speed"] | config["recipe"] for config in (then.config, now))
+        except (KeyError, TypeError) as error:
             raise ValueError(f"{path} holds no run of this course: choose another directory") from error
         for key in (key for key in ours if key not in ("why", "source")):
             if theirs.get(key) != ours[key]:
@@ -201,21 +224,19 @@ class Files:
         return len(then.rows)
 
 
-@contextmanager
-def together(device: str):
+def together(device: str) -> tuple[int, int, str]:
     """(rank, number of processes, device of this one): (0, 1, device) unless torchrun has started several."""
     processes = int(os.environ.get("WORLD_SIZE", 1))
-    if processes == 1:
-        yield 0, 1, device
-        return
-    if device == "cuda":
+    if processes > 1 and device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
+    if device.startswith("cuda:"):
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
-        yield distributed.get_rank(), processes, device
-    finally:
-        distributed.destroy_process_group()
+    if processes == 1:
+        return 0, 1, device
+    if not distributed.is_initialized():  # once a process: the runs of one program share it
+        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        atexit.register(distributed.destroy_process_group)
+    return distributed.get_rank(), processes, device
 
 
 def memory(device: str) -> dict[str, int]:
@@ -266,8 +287,8 @@ def outdated(record: Record) -> str:
         if recipe is None:
             return "there is no such recipe any more"
         now = asdict(recipe) | {"milestones": list(recipe.milestones)}
-        changed = [key for key in now if key not in ("epochs", "augment", "why", "source")
-                   and now[key] != config["recipe"].get(key)]
+        free = ("epochs", "why", "source", *["augment"] * (recipe.augment is None))  # None takes the data set's own
+        changed = [key for key in now if key not in free and now[key] != config["recipe"].get(key)]
         if changed:
             return f"the recipe's {', '.join(changed)} changed"
     return ""
@@ -320,10 +341,11 @@ def check_fits(model: nn.Module, name: str, data: Data) -> None:
     try:
         outputs = on_meta(model, data.image_shape).shape[1]
     except ValueError as error:
-        channels, size, _ = model.input_shape
-        shape = " x ".join(map(str, data.image_shape))
-        raise ValueError(f"{name} cannot take images of {shape} (channels x height x width): load the data with "
-                         f"channels={channels}, size={size}, for which it was built") from error
+        shape, advice = " x ".join(map(str, data.image_shape)), str(error)
+        if hasattr(model, "input_shape"):
+            channels, size, _ = model.input_shape
+            advice = f"load the data with channels={channels}, size={size}, for which it was built"
+        raise ValueError(f"{name} cannot take images of {shape} (channels x height x width): {advice}") from error
     for split in ("train", "validation", "test"):
         labels = getattr(data, split).labels
         wrong = labels[(labels < 0) | (labels >= len(data.classes))]

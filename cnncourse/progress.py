@@ -22,7 +22,7 @@ def note(exercise: str, outcome: str) -> None:
     with suppress(OSError):
         path().parent.mkdir(parents=True, exist_ok=True)
         with path().open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write("\n" + line)  # in this order, a line that a crash has cut does not spoil the next
 
 
 def attempts() -> dict[str, list[dict]]:

@@ -1,13 +1,12 @@
 """The record of one training run: what was run, on what, and what came out. Standard library only."""
 
 import json
-import os
 import platform
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import replacing
+from . import cores, replacing
 
 
 def versions() -> dict[str, str]:
@@ -23,7 +22,7 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, str | int]:
     """Where it ran, in words that name no person and no path."""
-    return {"system": platform.system(), "processor": processor(), "cores": os.cpu_count() or 1}
+    return {"system": platform.system(), "processor": processor(), "cores": cores()}
 
 
 def processor() -> str:

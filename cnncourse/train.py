@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from . import replacing
@@ -99,7 +100,7 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
     total = sum(n * value for n, value in zip(sizes, values, strict=True))
     sums = torch.tensor([total, float(correct), sum(sizes)], dtype=torch.float64)  # Apple's GPUs have no float64
     if distributed.is_initialized():
-        sums = sums.to(correct.device)
+        sums = sums.to("cuda" if distributed.get_backend() == "nccl" else "cpu")  # also where there was no batch
         distributed.all_reduce(sums)
     total, correct, examples = sums.tolist()
     return {"loss": total / examples, "accuracy": correct / examples, "examples": int(examples),
@@ -126,7 +127,8 @@ def fit(model: nn.Module, training: Iterable, validation: Iterable, optimizer: t
     the epoch, without.
     """
     plateau = isinstance(scheduler, ReduceLROnPlateau)
-    alone = getattr(model, "module", model)  # evaluation needs no gradients, and so no exchange of them
+    # Evaluation needs no gradients, and so no exchange of them.
+    alone = model.module if isinstance(model, DistributedDataParallel) else model
     for epoch in range(start + 1, epochs + 1):
         train = run_epoch(model, training, optimizer, None if plateau else scheduler, loss, autocast)
         if distributed.is_initialized():
@@ -149,7 +151,8 @@ def save_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.O
     extra: more plain values to keep, such as the epoch or the record's rows.
     """
     random = {"cpu": torch.get_rng_state()} | (
-        {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {})
+        {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}) | (
+        {"mps": torch.mps.get_rng_state()} if torch.backends.mps.is_available() else {})
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random,
              "scheduler": scheduler.state_dict() if scheduler is not None else None, **extra}
     try:
@@ -196,4 +199,6 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.O
         torch.set_rng_state(checkpoint["random"]["cpu"])
         if "cuda" in checkpoint["random"] and torch.cuda.is_available():
             torch.cuda.set_rng_state(checkpoint["random"]["cuda"])
+        if "mps" in checkpoint["random"] and torch.backends.mps.is_available():
+            torch.mps.set_rng_state(checkpoint["random"]["mps"])
     return checkpoint

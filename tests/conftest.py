@@ -8,6 +8,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals, forks and sockets of POSIX")
+
 
 @pytest.fixture(autouse=True)
 def same_random_numbers():

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import needs_posix
 
 from cnncourse import bench, cli
 from cnncourse.models.vgg import vgg11_small
@@ -25,6 +26,7 @@ def test_train_writes_record_and_checkpoint_and_prints_a_line_an_epoch(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"record.json", "checkpoint.pt", "best.pt"}
 
 
+@needs_posix
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],
@@ -76,6 +78,20 @@ def test_a_lost_training_is_one_sentence_and_keeps_the_record(tmp_path, monkeypa
     message = capsys.readouterr().err
     assert "at step" in message and "lower the learning rate" in message and str(tmp_path) in message
     assert (tmp_path / "record.json").exists() and (tmp_path / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("words", [["run", "01"], ["export", "01", "--solutions"]], ids=["run", "export"])
+def test_notebooks_in_which_a_student_writes_are_never_overwritten(words, tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, "start", tmp_path) == 0
+    before = (tmp_path / "01_convolution_arithmetic.ipynb").read_bytes()
+    assert command(monkeypatch, *words, "--out", tmp_path) == 2
+    assert "holds a student's own notebooks: choose another directory" in capsys.readouterr().err
+    assert (tmp_path / "01_convolution_arithmetic.ipynb").read_bytes() == before
+
+
+def test_a_folder_of_photographs_needs_to_be_named(tmp_path, monkeypatch, capsys):
+    assert command(monkeypatch, "train", "resnet20", "--data", "folder", "--out", tmp_path) == 2
+    assert "--data folder needs --root DIR" in capsys.readouterr().err
 
 
 def test_the_wrong_kind_of_folder_is_one_sentence(tmp_path, monkeypatch, capsys):

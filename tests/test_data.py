@@ -130,7 +130,7 @@ def photographs(root, classes=("cat", "dog"), n=10, size=(40, 30)):
     for k, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for i in range(n):
-            pixels = np.full((size[1], size[0], 3), 100 * k + i, np.uint8)
+            pixels = np.full((size[1], size[0], 3), 50 * k + i, np.uint8)
             Image.fromarray(pixels).save(root / name / f"{i}.jpg")
 
 
@@ -214,6 +214,27 @@ def test_files_that_are_not_images_are_named_and_skipped(tmp_path):
     assert sum(map(len, (folder.train, folder.validation, folder.test))) == 20
     assert [n for n in ("notes.txt", "cut.jpg", "DS_Store") if any(n in str(w.message) for w in caught)] == [
         "notes.txt", "cut.jpg"]
+
+
+def test_five_images_of_a_class_give_every_set_some(tmp_path):
+    photographs(tmp_path, classes=("four", "of", "the", "least"), n=5)
+    photographs(tmp_path, classes=("many",), n=46)
+    folder = data.load("folder", size=8, root=tmp_path)
+    counts = [split.labels.bincount().tolist() for split in (folder.train, folder.validation, folder.test)]
+    assert counts == [[3, 3, 33, 3, 3], [1, 1, 7, 1, 1], [1, 1, 6, 1, 1]]  # classes in the order of the alphabet
+    again = data.load("folder", size=8, root=tmp_path)
+    assert again.train.images.items == folder.train.images.items
+
+
+def test_a_file_that_only_looks_like_an_image_is_skipped_too(tmp_path):
+    photographs(tmp_path)
+    (tmp_path / "cat" / "notes.txt").write_text("P1 is the first photograph")  # P1 begins a bitmap of another kind
+    Image.new("1", (14000, 14000)).save(tmp_path / "cat" / "huge.png")
+    with pytest.warns(UserWarning) as caught:
+        folder = data.load("folder", size=24, root=tmp_path)
+    assert len(folder.train) == 14
+    assert {name for name in ("notes.txt", "huge.png") if any(name in str(w.message) for w in caught)} == {
+        "notes.txt", "huge.png"}
 
 
 def test_an_empty_folder_and_a_single_class_are_refused(tmp_path):

@@ -115,7 +115,7 @@ def test_a_students_copy_is_never_overwritten(tmp_path):
     assert "answer = 42" in second.read_text() and mine.read_text() == written
 
 
-@pytest.mark.parametrize("text", ["{cut off", "[]", "{}", ""])
+@pytest.mark.parametrize("text", ["{cut off", "[]", "{}", "", '{"nbformat": 4, "cells": 3}'])
 def test_a_damaged_copy_is_kept_and_does_not_keep_the_others_from_being_copied(tmp_path, text):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -204,6 +204,15 @@ def test_nbgrader_grades_right_wrong_blank_endless_and_cheating_submissions(tmp_
     for student, (_, _, words) in ANSWERS.items():
         page = (tmp_path / "feedback" / student / "04" / "04.html").read_text()
         assert words in page, student
+
+
+def test_a_cell_of_the_instructors_own_and_a_lost_answer_do_not_end_the_grading():
+    def graded(name):
+        return nbformat.v4.new_code_cell("", metadata={"nbgrader": {"grade": True, "grade_id": name}})
+
+    notebook = nbformat.v4.new_notebook(cells=[graded("own-question"), graded("vgg-stack")])
+    grading.Grade().preprocess(notebook, {})
+    assert not notebook.cells[0].outputs and "Not attempted" in notebook.cells[1].outputs[0].evalue
 
 
 def test_an_answer_may_print_and_import_what_it_likes():

@@ -10,6 +10,7 @@ import sys
 import nbformat
 import psutil
 import pytest
+from conftest import needs_posix
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from cnncourse import execute
@@ -25,7 +26,6 @@ NOTEBOOKS = {
     "fills_memory": ["import time\nheld = bytearray(b'x') * 200_000_000\ntime.sleep(0.4)\ndel held", "time.sleep(0.4)"],
 }
 QUICK, SLOW = ["1"], ["import time\nwhile True:\n    try: time.sleep(1)\n    except KeyboardInterrupt: pass"]
-needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals and sockets of POSIX")
 
 
 def write(folder, name, sources):

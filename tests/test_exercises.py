@@ -209,6 +209,10 @@ def test_checks_are_noted_and_blanks_are_not(tmp_path, monkeypatch):
     for answer in (..., ex.mistakes[0], ex.function):
         ex.check(answer)
     assert [line["outcome"] for line in progress.attempts()[ex.name]] == ["wrong", "correct"]
+    with progress.path().open("a") as file:
+        file.write('\n{"exercise": "cut by a cra')
+    progress.note(ex.name, "correct")
+    assert [line["outcome"] for line in progress.attempts()[ex.name]] == ["wrong", "correct", "correct"]
     monkeypatch.setenv("CNNCOURSE_PROGRESS", str(tmp_path / "deep"))  # a directory: it cannot be written
     assert ex.check(ex.function)
 

@@ -102,6 +102,18 @@ experiment.run("vgg11_small", images, "adam", epochs=3, out=sys.argv[1], resume=
     assert parts.column("train_loss") == whole.column("train_loss") and len(parts.rows) == 3
 
 
+def test_one_program_may_train_several_times(tmp_path):
+    (tmp_path / "seeds.py").write_text("""
+from cnncourse import experiment
+from cnncourse.data import load
+images = load("digits", size=28, limit=64)
+for seed in range(4):
+    experiment.run("mnist_cnn", images, "adam", epochs=1, seed=seed)
+""")
+    done = started(tmp_path / "seeds.py")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_batch_that_processes_cannot_share_is_refused():
     with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
         load("digits").batches("train", 32, share=(0, 3))

@@ -3,6 +3,7 @@
 import copy
 import platform
 import sys
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from cnncourse import cli, experiment, plots
 from cnncourse.data import load
 from cnncourse.experiment import RECORDS, outdated
+from cnncourse.recipes import RECIPES
 from cnncourse.record import Record, machine
 
 SHIPPED = sorted(RECORDS.glob("*.json"))
@@ -40,6 +42,11 @@ def test_a_record_says_when_its_model_or_its_recipe_has_changed(record):
         old = copy.deepcopy(record)
         old.config[key] = value
         assert words in outdated(old)
+    for augment, words in (("crop_flip", "the recipe's augment changed"), ("none", "")):
+        old = copy.deepcopy(record)
+        old.config["recipe_name"] = "laptop_unaugmented"
+        old.config["recipe"] = asdict(RECIPES["laptop_unaugmented"]) | {"augment": augment, "milestones": []}
+        assert outdated(old) == words
 
 
 def test_the_hash_of_a_model_ignores_words_and_sees_numbers(monkeypatch):
