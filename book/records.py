@@ -32,6 +32,11 @@ SECTIONS = {
         "and, far behind, plain-56.",
         lambda config: config["model"] in ("plain20", "plain56", "resnet20", "resnet56") and
         config["recipe_name"] == "laptop" and config["recipe"]["epochs"] == 10),
+    "What augmentation does": (
+        "Lesson 3. Without it the network knows its training images far better than new ones; with it, hardly better.",
+        "Loss and accuracy over ten epochs, with augmentation and without. Without it the dashed training curve and the "
+        "solid validation curve part; with it they stay close together.",
+        lambda config: config["model"] == "resnet20" and config["recipe"]["epochs"] == 10),
     "ResNet-20 for longer": (
         "The recipe at its own length.",
         "Loss and accuracy of ResNet-20 over 24 epochs.",
@@ -43,8 +48,9 @@ SECTIONS = {
         "He's start learns, and batch normalisation is ahead of it.",
         lambda config: config["model"].startswith("vgg16") and config["recipe_name"] == "laptop_gentle"),
     "VGG-16 from three starts, with Adam": (
-        "Lesson 4. With Adam the default start leaves the line, late, and stays behind He's start.",
-        "Loss and accuracy over ten epochs. All starts learn.",
+        "Lesson 4. With Adam the default start leaves the line in the first epoch, and stays behind the other two.",
+        "Loss and accuracy over ten epochs. All three starts learn. The default start is last in accuracy in every "
+        "epoch, and He's start is first from the third.",
         lambda config: config["model"].startswith("vgg16") and config["recipe_name"] == "laptop_adam"),
 }
 

@@ -4,6 +4,7 @@ import copy
 import platform
 import sys
 from dataclasses import asdict
+from math import log
 
 import pytest
 import torch
@@ -124,3 +125,16 @@ def accuracies(model: str, part: str) -> list[float]:
                          ids=["depth harms plain networks", "shortcuts help", "with shortcuts depth helps"])
 def test_what_lesson_6_says_of_depth_holds_for_every_pair_of_recorded_seeds(worse, better, part):
     assert max(accuracies(worse, part)) < min(accuracies(better, part))
+
+
+def test_what_lesson_4_says_of_the_start_holds_in_every_recorded_run():
+    """With SGD the default start stays at ln 10; with Adam it leaves it, and stays behind the other two."""
+    for recipe, learns in (("laptop_gentle", False), ("laptop_adam", True)):
+        runs = experiment.recorded("vgg16_small", "vgg16_small_bn", data="cifar10", recipe=recipe, epochs=10)
+        late = [run for run in runs if run.config["options"] == {"he_init": False}]
+        early = [run for run in runs if run not in late]
+        assert late and len(early) >= 2
+        for run in late:
+            assert all(abs(loss - log(10)) < 1e-3 for loss in run.column("train_loss")) != learns
+            assert (run.test["accuracy"] > 0.5) == learns
+            assert all(run.test["accuracy"] < other.test["accuracy"] - 0.05 for other in early)
