@@ -34,8 +34,8 @@ SECTIONS = {
         config["recipe_name"] == "laptop" and config["recipe"]["epochs"] == 10),
     "What augmentation does": (
         "Lesson 3. Without it the network knows its training images far better than new ones; with it, hardly better.",
-        "Loss and accuracy over ten epochs, with augmentation and without. Without it the dashed training curve and the "
-        "solid validation curve part; with it they stay close together.",
+        "Loss and accuracy over ten epochs, with augmentation and without. Without it the dashed training curve and "
+        "the solid validation curve part; with it they stay close together.",
         lambda config: config["model"] == "resnet20" and config["recipe"]["epochs"] == 10),
     "ResNet-20 for longer": (
         "The recipe at its own length.",
