@@ -138,3 +138,17 @@ def test_what_lesson_4_says_of_the_start_holds_in_every_recorded_run():
             assert all(abs(loss - log(10)) < 1e-3 for loss in run.column("train_loss")) != learns
             assert (run.test["accuracy"] > 0.5) == learns
             assert all(run.test["accuracy"] < other.test["accuracy"] - 0.05 for other in early)
+
+
+def test_augmentation_closes_the_gap_in_every_pair_of_recorded_seeds():
+    """Lesson 3: better known training images, worse known new ones, and nothing else differs."""
+    as_they_are, augmented = (experiment.recorded("resnet20", data="cifar10", recipe=recipe, epochs=10)
+                              for recipe in ("laptop_unaugmented", "laptop"))
+    assert len(as_they_are) == len(augmented) == 3
+    gaps, others = ([run.rows[-1]["train_accuracy"] - run.test["accuracy"] for run in runs]
+                    for runs in (as_they_are, augmented))
+    assert min(gaps) > 0.1 and max(others) < 0.03
+    assert max(run.test["accuracy"] for run in as_they_are) < min(run.test["accuracy"] for run in augmented)
+    for run in as_they_are + augmented:
+        assert run.config["recipe"] | {"augment": "", "source": "", "why": ""} == (
+            augmented[0].config["recipe"] | {"augment": "", "source": "", "why": ""})
