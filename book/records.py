@@ -37,6 +37,12 @@ SECTIONS = {
         "Loss and accuracy over ten epochs, with augmentation and without. Without it the dashed training curve and "
         "the solid validation curve part; with it they stay close together.",
         lambda config: config["model"] == "resnet20" and config["recipe"]["epochs"] == 10),
+    "AlexNet": (
+        "Lesson 3. One tower for small images, from He's start. Training is measured with dropout and augmentation at "
+        "work, and meets validation in the last epoch.",
+        "Loss and accuracy over ten epochs; the dashed training curve begins on the worse side of the solid one and "
+        "meets it in the last.",
+        lambda config: config["model"] == "alexnet_small"),
     "ResNet-20 for longer": (
         "The recipe at its own length.",
         "Loss and accuracy of ResNet-20 over 24 epochs.",
