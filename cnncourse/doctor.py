@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from . import cores as usable_cores
+
 INSTALL = 'Install the course again, in its folder: "python -m pip install -c constraints.txt -e ."'
 DATA_SETS = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte",
@@ -142,8 +144,7 @@ def kernel() -> tuple:
 
 
 def cores() -> tuple:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return True, str(usable or "unknown")
+    return True, str(usable_cores())
 
 
 def gpu() -> tuple:
