@@ -88,7 +88,7 @@ def table(runs: list[Record]) -> str:
     lines = ["| network | seeds | in training | on test images | minutes | on |", "|---|---|---|---|---|---|"]
     commands = {}
     for row in summary(runs):
-        group = [record for record in runs if record.name.rpartition("-")[0] == row.run]
+        group = [record for record in runs if record.series == row.run]
         seeds = ", ".join(f"{{download}}`{record.config['seed']} <../cnncourse/records/{record.name}.json>`"
                           for record in group)
         lines.append(f"| {name(group[0], runs)} | {seeds} | {row.training} | {row.test} | {row.minutes} | {row.on} |")

@@ -50,7 +50,7 @@ def records(args: argparse.Namespace) -> int:
         from .plots import curves
 
         for record in wanted:  # one curve for the runs that differ in their seeds alone
-            record.config["label"] = record.name.rpartition("-")[0]
+            record.config["label"] = record.series
         curves(wanted).savefig(args.plot, dpi=150)
         print(f"curves of {len(wanted)} runs are in {args.plot}")
     return 0

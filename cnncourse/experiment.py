@@ -316,7 +316,7 @@ def summary(records: list[Record]) -> Table:
 
     groups = {}
     for record in records:
-        groups.setdefault(record.name.rpartition("-")[0], []).append(record)
+        groups.setdefault(record.series, []).append(record)
     table = Table()
     for run, group in groups.items():
         config = group[0].config

@@ -55,12 +55,22 @@ class Record:
     machine: dict = field(default_factory=machine)
 
     @property
-    def name(self) -> str:
-        """For example "vgg16_small-he_init=false-cifar10-laptop-10epochs-0", whose last number is the seed."""
+    def series(self) -> str:
+        """What the seeds of a run have in common, for example "vgg16_small-he_init=false-cifar10-laptop-10epochs".
+
+        What changes a curve is in it: rounding to bfloat16, another device, several processes.
+        """
         of = self.config
         options = [f"{key}={json.dumps(value)}" for key, value in of["options"].items()]
+        how = [*["bfloat16"] * of["speed"]["autocast"], *[of["device"]] * (of["device"] != "cpu"),
+               *[f"{of['processes']}processes"] * (of["processes"] > 1)]
         return "-".join([of["model"], *options, of["data"], of["recipe_name"] or "own",
-                         f"{of['recipe']['epochs']}epochs", str(of["seed"])])
+                         f"{of['recipe']['epochs']}epochs", *how])
+
+    @property
+    def name(self) -> str:
+        """The series and the seed: two runs of one name give one curve."""
+        return f"{self.series}-{self.config['seed']}"
 
     def append(self, row: dict) -> None:
         self.rows.append(row)

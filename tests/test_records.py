@@ -75,6 +75,15 @@ def test_a_network_without_a_file_can_be_trained(record):
     assert experiment.run(net, load("digits", size=28, limit=64), "adam", epochs=1).config["code"] == ""
 
 
+@pytest.mark.parametrize("changed, words", [
+    ({}, "mnist_cnn-digits-adam-1epochs"), ({"options": {"width": 8}}, "mnist_cnn-width=8-digits-adam-1epochs"),
+    ({"speed": {"autocast": True}}, "mnist_cnn-digits-adam-1epochs-bfloat16"),
+    ({"device": "cuda", "processes": 2}, "mnist_cnn-digits-adam-1epochs-cuda-2processes")])
+def test_runs_whose_curves_differ_have_names_that_differ(record, changed, words):
+    record.config |= changed | {"seed": 7}
+    assert (record.series, record.name) == (words, f"{words}-7")
+
+
 def test_the_summary_has_a_row_for_all_seeds_of_a_run(record):
     runs = [copy.deepcopy(record) for _ in range(3)]
     for seed, (run, accuracy) in enumerate(zip(runs, (0.5, 0.6, 0.9), strict=True)):
@@ -85,7 +94,8 @@ def test_the_summary_has_a_row_for_all_seeds_of_a_run(record):
     three, one = experiment.summary([*runs, other])
     assert three == experiment.Runs("mnist_cnn-digits-adam-1epochs", "0, 1, 2", "33.3% [25.0% - 45.0%]",
                                     "66.7% [50.0% - 90.0%]", 2, "cpu", "current")
-    assert one.run == "mnist_cnn-width=8-digits-adam-1epochs" and one.on == "cpu, bfloat16" and "[" not in one.test
+    assert one.run == "mnist_cnn-width=8-digits-adam-1epochs-bfloat16" and one.on == "cpu, bfloat16"
+    assert "[" not in one.test
 
 
 def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
