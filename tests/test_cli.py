@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from conftest import needs_posix
 
 from cnncourse import bench, cli
@@ -60,6 +61,15 @@ def test_a_benchmark_stopped_by_hand_has_printed_and_written_what_it_measured(mo
     assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["ours", "theirs", "2.00"]
     written = json.loads((tmp_path / "rows.json").read_text())
     assert [row["cpu"] for row in written["rows"]] == ["1.50 [1.40 - 1.60]"] and written["machine"]["threads"] >= 1
+
+
+def test_a_measured_process_has_the_threads_that_were_asked_for():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        bench.process("import torch; assert torch.get_num_threads() == 3")
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_device_that_the_machine_has_not_is_refused(monkeypatch, capsys, tmp_path):

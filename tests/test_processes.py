@@ -114,6 +114,26 @@ for seed in range(4):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_first_process_of_a_machine_downloads_before_the_others_look_for_the_files(tmp_path):
+    (tmp_path / "downloading.py").write_text("""
+import os, sys, time
+from pathlib import Path
+from cnncourse import experiment
+file, load = Path(sys.argv[1]), experiment.load
+def slow(*args, **options):
+    if os.environ["LOCAL_RANK"] == "0":
+        time.sleep(1)
+        file.touch()
+    if not file.exists():
+        raise FileNotFoundError("a second download")
+    return load(*args, **options)
+experiment.load = slow
+experiment.run("mnist_cnn", "digits", "adam", epochs=1)
+""")
+    done = started(tmp_path / "downloading.py", tmp_path / "images")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_batch_that_processes_cannot_share_is_refused():
     with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
         load("digits").batches("train", 32, share=(0, 3))
