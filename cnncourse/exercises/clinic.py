@@ -1993,8 +1993,8 @@ def dim_and_bright(n):
 
 
 @exercise(minutes=10, level="hard",
-          hints=("Which of the lines give another number for the same image when its neighbours in the batch change? "
-                 "There are three.",
+          hints=("Three things depend on how the images are packed. Two of them give an image another answer beside "
+                 "other neighbours, and one gives it another weight.",
                  "Follow one image: its pixels before the network, the network itself, its share of the result.",
                  "Divide by 255; `net.eval()`; and let each batch count by its number of images."),
           cases=lambda chance: [(*made(chance, lambda: (network_with_batchnorm(channels=1), *dim_and_bright(
