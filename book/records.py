@@ -43,6 +43,12 @@ SECTIONS = {
         "Loss and accuracy over ten epochs; the dashed training curve begins on the worse side of the solid one and "
         "meets it in the last.",
         lambda config: config["model"] == "alexnet_small"),
+    "GoogLeNet": (
+        "Lesson 5. All the channels of Table 1, on small images. Validation is ahead in the first epoch, when the "
+        "training number is a mean over fast progress, and behind at the end.",
+        "Loss and accuracy over ten epochs. The solid validation curve begins on the better side of the dashed "
+        "training curve, stands still in the fourth and fifth epoch, and ends a few points away on the worse side.",
+        lambda config: config["model"] == "googlenet_small"),
     "ResNet-20 for longer": (
         "The recipe at its own length.",
         "Loss and accuracy of ResNet-20 over 24 epochs.",
