@@ -9,8 +9,9 @@ from cnncourse.trace import Table, stages
 INTRODUCTION = """# Pictures of all networks
 
 Each block is a stage, in the order of execution from left to right. The numbers under a block are the shape of what the
-stage gives, channels x rows x columns, and the multiply-accumulates (MACs) that it needs for one image. Below each
-picture stands the same as a table, with parameters, memory and receptive fields. In a notebook
+stage gives, channels x rows x columns or the length of a vector, and what its blue stands for: the multiply-accumulates
+(MACs) that it needs for one image or, where the key says so, its parameters. Below each picture stands the same as a
+table, with parameters, memory and receptive fields. In a notebook
 
 ```python
 import torch
@@ -35,8 +36,9 @@ PAIRS = {
         "Most of AlexNet's parameters sit in fc6 and fc7; GoogLeNet averages each map, and one short linear layer "
         "stands in their place.", {"AlexNet": "alexnet", "GoogLeNet": "googlenet"}),
     ("Plain 20 and ResNet-20", "macs"): (
-        "No number differs, because a shortcut of option A has no parameters and multiplies nothing: what the residual "
-        "network learns better, it does not owe to its size.", {"plain-20": "plain20", "ResNet-20": "resnet20"}),
+        "Parameters and MACs are equal, because a shortcut of option A has no parameters and multiplies nothing; only "
+        "its padded maps take some memory. What the residual network learns better, it does not owe to more weights.",
+        {"plain-20": "plain20", "ResNet-20": "resnet20"}),
     ("LeNet-5 then and now", "parameters"): (
         "In 1998 C3 looked at some of the six maps only, sub-sampling had weights, and the output had none that were "
         "trained.", {"1998": "lenet5_1998", "today": "lenet5"}),
@@ -60,7 +62,7 @@ NETWORKS = {
         "vgg16_c": "Column C: the third convolution of the last three blocks has a window of one pixel.",
         "vgg16": "Column D: the same with windows of 3x3, the VGG that most people mean.",
         "vgg19": "Column E, the deepest: four convolutions in each of the last three blocks.",
-        "vgg11_bn": "Column A with batch normalisation, which came a year later.",
+        "vgg11_bn": "Column A with batch normalisation, which came half a year later.",
         "vgg13_bn": "Column B with batch normalisation.",
         "vgg16_c_bn": "Column C with batch normalisation.",
         "vgg16_bn": "Column D with batch normalisation: more memory for outputs, hardly a parameter more.",

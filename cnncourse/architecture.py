@@ -119,10 +119,8 @@ class Block:
 def blocks_of(tables: Mapping[str, Table], colour: str) -> tuple[dict[str, list[Block]], int]:
     """The blocks of each network, on the scales of all of them; and the amount for which the blue is full."""
     for title, table in tables.items():
-        if not table:
+        if not (table and without_total(table)):
             raise ValueError(f"the table of {title} has no stage to draw: give all that trace.stages gives")
-        if not without_total(table):
-            raise ValueError(f"the network of {title} has no parts to draw: wrap a single layer in nn.Sequential")
     shapes = {title: [(row, *shape(title, row)) for row in without_total(table)] for title, table in tables.items()}
     rows, channels, heights, widths = zip(*(row for found in shapes.values() for row in found), strict=True)
     deepest, largest, most = max(channels), max(heights + widths), max(getattr(row, colour) for row in rows)

@@ -11,7 +11,8 @@ def output_size(n: int, k: int, s: int = 1, p: int = 0, d: int = 1, ceil_mode: b
     """Positions that a window of size k takes along an axis of n pixels: floor((n + 2p - d(k-1) - 1) / s) + 1.
 
     With ceil_mode (PyTorch's pooling option) the division rounds up, but no window may start behind the last pixel.
-    Raises ValueError when the window does not fit even once.
+    Raises ValueError when the window does not fit even once, and for sizes, strides and dilations below 1 and negative
+    padding.
     """
     if min(n, k, s, d) < 1 or p < 0:
         raise ValueError(f"n={n}, k={k}, s={s}, p={p}, d={d}: padding must be at least 0, all others at least 1")

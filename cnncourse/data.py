@@ -57,7 +57,7 @@ class Split:
         return len(self.labels)
 
     def first(self, n: int | None) -> "Split":
-        """The first n images (the order is a fixed random one), or all where there are fewer."""
+        """The first n images (those for training are mixed, in a fixed order), or all where there are fewer."""
         if isinstance(self.images, Lazy):
             lazy = self.images
             return Split(Lazy(lazy.items[:n], lazy.image_shape, lazy.read), self.labels[:n])
@@ -66,7 +66,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """Three sets of images, class names, and the training images' mean and standard deviation per channel (of 0-1)."""
+    """Three sets of images, class names, and the training images' mean and standard deviation per channel (of 0-1;
+    of the first thousand, where photographs are decoded when they are needed)."""
 
     name: str
     train: Split
@@ -185,7 +186,8 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
     size: height and width in pixels (default: the set's own; photographs 64). channels: 1 grey or 3 RGB (default: the
     set's own). root: where torchvision's files lie or go (default: $CNNCOURSE_DATA, else ~/.cnncourse), or the
     directory of a `folder`. limit: use only so many training images.
-    Raises ValueError for an unknown name or an unusable folder, FileNotFoundError where files are missing.
+    Raises ValueError for an unknown name, channels or a size that the set has not, or an unusable folder,
+    FileNotFoundError where files are missing.
     """
     if channels not in (None, 1, 3):
         raise ValueError(f"images have 1 channel (grey) or 3 (RGB), not {channels}")

@@ -395,7 +395,9 @@ def pages(seed: int) -> tuple[str, str]:
 
 
 def write(seed: int, folder: Path) -> list[Path]:
-    """Writes exam.md and key.md. Raises FileExistsError where one of them is there already, and then writes neither."""
+    """Writes exam.md and key.md. Raises FileExistsError where one of them is there already, and
+    NotADirectoryError where `folder` is a file; then neither is written.
+    """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: name a directory with --out")
     targets = [folder / "exam.md", folder / "key.md"]

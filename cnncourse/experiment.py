@@ -46,12 +46,16 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     out: a directory that receives, after every epoch, `record.json`, `checkpoint.pt` and, when the validation accuracy
     is the best so far, `best.pt`. resume: go on from its checkpoint, as if the run had never stopped.
     root: as in `data.load`. label: the name that plots show. verbose: print a line an epoch. workers: processes that
-    decode photographs. Ctrl-C ends the training after the epochs that are done, and returns their record.
+    decode photographs. device: "cpu", "cuda" or "mps". speed: switches of the step. Ctrl-C ends the training after the
+    epochs that are done, and returns their record.
 
     Raises ValueError for unknown names, images that do not fit the network, a checkpoint of another run and a
-    directory that holds a run, if it is not resumed; train.Diverged for a lost training.
+    directory that holds a run, if it is not resumed; FileNotFoundError where a data set is missing; train.Diverged for
+    a lost training.
     """
     options = options or {}
+    if resume and out is None:
+        raise ValueError("to resume is to go on from the checkpoint in a directory: name it with `out`")
     if "num_classes" in options:
         raise ValueError("num_classes is no option: the data say how many classes there are")
     if isinstance(model, str):

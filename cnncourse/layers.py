@@ -84,7 +84,10 @@ def pool2d_loops(x: Tensor, k: int, stride: int, padding: int = 0, reduce: Calla
 
 
 def local_response_norm(x: Tensor, n: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0) -> Tensor:
-    """b = a / (k + alpha * sum of a^2 over n neighbouring channels) ^ beta, the formula of AlexNet's Section 3.3."""
+    """b = a / (k + alpha * sum of a^2 over n neighbouring channels) ^ beta, the formula of AlexNet's Section 3.3.
+
+    x: N x C x H x W. n: odd.
+    """
     channels = x.shape[1]
     squares = F.pad(x.square(), (0, 0, 0, 0, n // 2, n // 2))  # zeros beyond the first and the last channel
     total = sum(squares[:, i : i + channels] for i in range(n))

@@ -16,10 +16,10 @@ class Recipe:
     lr: the (largest) learning rate. schedule: "constant"; "one_cycle" (rises to lr, then falls to zero, step by step);
     "cosine" (falls to zero along half a cosine); "steps" (multiplied by `gamma` at each of `milestones`, which are
     shares of the training, 0 to 1); or "plateau" (multiplied by `gamma` when the validation loss has not fallen for
-    `patience` epochs). warm_up: share of the training in which the rate rises from a tenth of lr, before "cosine" or
-    "steps". label_smoothing: share of each label that is spread over all classes. head_weight: what the loss of an
-    auxiliary head counts, where the network has any. augment: a name in `data.AUGMENTATIONS`; None takes the data
-    set's own, which leaves its classes as they are. Raises ValueError for another optimizer or schedule.
+    more than `patience` epochs). warm_up: share of the training in which the rate rises from a tenth of lr, before
+    "cosine" or "steps". label_smoothing: share of each label that is spread over all classes. head_weight: what the
+    loss of an auxiliary head counts, where the network has any. augment: a name in `data.AUGMENTATIONS`; None takes the
+    data set's own, which leaves its classes as they are. Raises ValueError for another optimizer or schedule.
     """
 
     source: str

@@ -1,7 +1,7 @@
 """What a network does to a shape, stage by stage, without running its arithmetic.
 
-Works on any nn.Module: parameters are replaced by stand-ins on PyTorch's meta device, which know shapes but hold no
-numbers, so that VGG-16's table needs neither 550 MB nor a second.
+Works on any nn.Module that calls its direct children: parameters are replaced by stand-ins on PyTorch's meta device,
+which know shapes but hold no numbers, so that VGG-16's table needs neither 550 MB nor a second.
 """
 
 from collections import Counter
@@ -86,11 +86,15 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
     """The direct children of `model` in the order in which they are called, with a row for their total.
 
     input_shape: C x H x W, by default the network's own `input_shape`. Children that are not called are left out; a
-    child that is called twice has two rows with its parameters, which count once in the total.
+    child that is called twice has two rows with its parameters, which count once in the total. A plain list of modules
+    is always opened, and a layer without children is its own stage.
     depth: how many levels of nn.Sequential to open; torchvision's networks hide their layers one level down.
-    Raises ValueError where the network cannot take such an image, where a layer gives anything but one tensor, and for
-    1d and 3d convolutions.
+    Raises ValueError where the network cannot take such an image, where a layer gives anything but one tensor, where
+    one is called behind the back of its child, and for 1d and 3d convolutions.
     """
+    if input_shape is None and not hasattr(model, "input_shape"):
+        raise ValueError(f"{type(model).__name__} has no `input_shape` that says which images it takes: give "
+                         "input_shape=(channels, height, width)")
     rows, open_stages, storages = [], [], {}  # storages are kept, so that no later tensor gets the same address
     receptive = Fields()
 
@@ -108,11 +112,14 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
         return len(storages) == before
 
     def measure(module, _, output):
+        if not open_stages:
+            raise ValueError(f"{type(model).__name__} calls a {type(module).__name__} of one of its children without "
+                             "calling that child: let the child's own forward call it")
         open_stages[-1][0] += macs(module, single(module, output))
         if not known(output):
             open_stages[-1][1] += 4 * output.numel()
 
-    children = opened(model, depth)
+    children = opened(model, depth) or [(type(model).__name__, model)]
     shared = dict.fromkeys(m for _, child in children for m in child.modules())  # a layer of two children counts once
     handles = [m.register_forward_hook(measure) for m in shared]
     for name, child in children:
@@ -130,11 +137,13 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
 
 
 def opened(model: nn.Module, depth: int, prefix: str = "") -> list[tuple[str, nn.Module]]:
-    """Children by name; those that are plain Sequentials are replaced by their own children, `depth` - 1 times."""
+    """Children by name; those that are plain Sequentials are replaced by their own children, `depth` - 1 times, and
+    plain lists of modules, which are never called themselves, always."""
     found = []
     for name, child in model.named_children():
-        if depth > 1 and type(child) is nn.Sequential:
-            found += opened(child, depth - 1, f"{prefix}{name}.")
+        listed = type(child) in (nn.ModuleList, nn.ModuleDict)
+        if listed or depth > 1 and type(child) is nn.Sequential:
+            found += opened(child, depth - (not listed), f"{prefix}{name}.")
         else:
             found.append((prefix + name, child))
     return found
@@ -149,7 +158,7 @@ def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """What each stage gives for the images x (N x C x H x W), by its name, in the order in which they are called."""
     found: dict[str, Tensor] = {}
     handles = [child.register_forward_hook(lambda m, _, out, name=name: found.update({name: out.detach()}))
-               for name, child in model.named_children()]
+               for name, child in opened(model, 1)]
     try:
         with torch.no_grad():
             model(x)

@@ -70,7 +70,7 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
 
     scheduler: advanced after each step. Returns loss and accuracy (0 to 1) as means over examples (of all processes),
     the number of examples, and seconds. Raises Diverged, naming the step, when the loss is not a finite number, or
-    when it is above a million in training.
+    when it is above a million in training; ValueError where there are no batches.
     """
     training = optimizer is not None
     limit = LOST if training else math.inf
@@ -103,6 +103,8 @@ def run_epoch(model: nn.Module, batches: Iterable, optimizer: torch.optim.Optimi
         sums = sums.to("cuda" if distributed.get_backend() == "nccl" else "cpu")  # also where there was no batch
         distributed.all_reduce(sums)
     total, correct, examples = sums.tolist()
+    if not examples:
+        raise ValueError("there were no batches: give images, in something that can be iterated in every epoch")
     return {"loss": total / examples, "accuracy": correct / examples, "examples": int(examples),
             "seconds": time.perf_counter() - start}
 
@@ -178,13 +180,16 @@ def read_checkpoint(path: str | Path) -> dict:
 
 def load_checkpoint(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None,
                     scheduler: torch.optim.lr_scheduler.LRScheduler | None = None) -> dict:
-    """Put a checkpoint's weights into `model`, and, where given, the state of optimizer and scheduler and of the random
-    numbers that dropout draws; returns the whole checkpoint.
+    """Put a checkpoint's weights into `model`; with an optimizer also its state, that of a scheduler if one is given,
+    and that of the random numbers that dropout draws. Returns the whole checkpoint.
 
     Raises as `read_checkpoint`, and ValueError for a checkpoint of another network, naming the first tensor that
-    differs. Then nothing is changed.
+    differs, and for a scheduler whose state cannot be restored. Then nothing is changed.
     """
     checkpoint = read_checkpoint(path)
+    if scheduler is not None and (optimizer is None or checkpoint["scheduler"] is None):
+        raise ValueError(f"{path} cannot restore the scheduler: " + (
+            "give the optimizer as well" if optimizer is None else "it was saved without one, so leave it out"))
     theirs, ours = checkpoint["model"], model.state_dict()
     for name in dict.fromkeys([*ours, *theirs]):
         there, here = (tuple(state[name].shape) if name in state else "missing" for state in (theirs, ours))

@@ -283,6 +283,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
 @pytest.mark.parametrize("call, words", [
     (lambda d: experiment.run("lenet5", d, options={"num_classes": 5}), "num_classes is no option: the data say"),
     (lambda d: experiment.run(MODELS["lenet5"](), d, options={"width": 8}), "this LeNet5 is built already"),
+    (lambda d: experiment.run("lenet5", d, resume=True), "the checkpoint in a directory: name it with `out`"),
     (lambda d: experiment.run(torch.nn.Linear(3, 10), "digits"), "Linear has no `input_shape`"),
     (lambda d: experiment.run(torch.nn.Linear(3, 10), d), "cannot take images of 1 x 28 x 28"),
     (lambda d: experiment.run("resnet2", d), "no model 'resnet2': did you mean resnet"),
@@ -318,9 +319,11 @@ def test_a_misspelt_recipe_is_refused_and_does_not_train_with_something_else(fie
 
 
 def test_the_papers_hyper_parameters_are_theirs():
-    alexnet, vgg, resnet = (RECIPES[n] for n in ("alexnet", "vgg", "resnet_cifar"))
+    alexnet, vgg, googlenet, resnet = (RECIPES[n] for n in ("alexnet", "vgg", "googlenet", "resnet_cifar"))
     assert (alexnet.lr, alexnet.momentum, alexnet.weight_decay, alexnet.batch_size) == (0.01, 0.9, 5e-4, 128)
     assert (vgg.lr, vgg.momentum, vgg.weight_decay, vgg.batch_size, vgg.epochs) == (0.01, 0.9, 5e-4, 256, 74)
+    assert (googlenet.momentum, googlenet.gamma, googlenet.head_weight) == (0.9, 0.96, 0.3)
+    assert [share * googlenet.epochs for share in googlenet.milestones[:2]] == [8, 16]
     assert (resnet.lr, resnet.momentum, resnet.weight_decay, resnet.batch_size) == (0.1, 0.9, 1e-4, 128)
     assert 64_000 - 352 < resnet.epochs * 45_000 / 128 <= 64_000  # within an epoch of the paper's iterations
     optimizer = resnet.make_optimizer(MODELS["mnist_cnn"]())

@@ -18,7 +18,7 @@ WITH_HEADS = {"googlenet", "googlenet_bn", "inception_v3"}
 DEPARTURES = {  # (network, stage) that no paper of their file has
     "MNISTCNN": ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "fc3"],
     "OneWeirdTrick": ["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"],
-    "SmallAlexNet": ["conv1"],
+    "SmallAlexNet": ["conv1", "fc6", "fc7"],
     "SmallGoogLeNet": ["conv1"],
     "InceptionV3": ["pool2"],
     "ResNet": ["conv1"],  # of the small stem

@@ -95,6 +95,37 @@ def test_images_that_do_not_fit_are_refused():
         stages(nn.Linear(9, 2), (1, 8, 8))
 
 
+class Listed(nn.Module):
+    """Layers in a list, which is never called itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 5, 3)])
+
+    def forward(self, x):
+        for conv in self.convs:
+            x = conv(x)
+        return x
+
+
+def test_layers_in_a_list_and_a_layer_alone_are_stages():
+    table = stages(Listed(), (3, 8, 8))
+    assert [(row.name, row.macs) for row in table[:-1]] == [("convs.0", 9 * 9 * 64), ("convs.1", 15 * 9 * 36)]
+    assert list(activations(Listed(), torch.zeros(1, 3, 8, 8))) == ["convs.0", "convs.1"]
+    alone = stages(nn.Conv2d(3, 5, 3), (3, 8, 8))
+    assert [row.name for row in alone] == ["Conv2d", "total"] and costs(nn.Conv2d(3, 5, 3), (3, 8, 8)).macs == 4860
+
+
+def test_a_network_that_cannot_be_told_apart_into_stages_says_why():
+    with pytest.raises(ValueError, match="Sequential has no `input_shape`.* give input_shape=.channels, height, width"):
+        stages(nn.Sequential(nn.ReLU()))
+    behind = Listed()
+    behind.block, behind.convs = nn.Sequential(nn.Conv2d(3, 3, 1)), None
+    behind.forward = lambda x: behind.block[0](x)
+    with pytest.raises(ValueError, match="Listed calls a Conv2d of one of its children without calling that child"):
+        stages(behind, (3, 8, 8))
+
+
 def test_a_layer_that_is_used_twice_has_two_rows_and_its_parameters_count_once():
     conv = nn.Conv2d(3, 3, 3, padding=1)
     alone = stages(nn.Sequential(conv), (3, 8, 8))[0]

@@ -140,3 +140,25 @@ def test_a_checkpoint_goes_back_into_its_network_and_into_no_other(tmp_path):
     assert all(torch.equal(v, before[k]) for k, v in other.state_dict().items())
     with pytest.raises(ValueError, match="C1.0.weight is missing there and"):
         load_checkpoint(path, MODELS["lenet5"]())
+
+
+def test_a_scheduler_that_cannot_be_restored_is_refused_and_nothing_is_changed(tmp_path):
+    path, net = tmp_path / "checkpoint.pt", MODELS["mnist_cnn"]()
+    save_checkpoint(path, net, torch.optim.SGD(net.parameters(), lr=0.1))
+    again = MODELS["mnist_cnn"]()
+    before = [p.clone() for p in again.parameters()]
+    optimizer = torch.optim.SGD(again.parameters(), lr=0.7)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    with pytest.raises(ValueError, match="it was saved without one, so leave it out"):
+        load_checkpoint(path, again, optimizer, scheduler)
+    with pytest.raises(ValueError, match="give the optimizer as well"):
+        load_checkpoint(path, again, scheduler=scheduler)
+    assert all(map(torch.equal, before, again.parameters())) and optimizer.param_groups[0]["lr"] == 0.7
+
+
+def test_batches_that_are_used_up_are_named():
+    images = iter([(torch.zeros(2, 1, 28, 28), torch.tensor([0, 1]))])
+    net = MODELS["mnist_cnn"]()
+    assert run_epoch(net, images)["examples"] == 2
+    with pytest.raises(ValueError, match="no batches: give images, in something that can be iterated in every epoch"):
+        run_epoch(net, images)

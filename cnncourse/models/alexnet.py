@@ -5,12 +5,14 @@ Reproduces Figure 2 and Section 3.5: five convolutions and three fully connected
 
 The two GPUs are written as two groups in conv2, conv4 and conv5: each half of the channels sees only its own half.
 `alexnet_single` joins the halves: 62,378,344 parameters.
-Departures from the paper: the input is 227 x 227 (with 224 and no padding conv1 gives 54, not the paper's 55 maps).
+Departures from the paper: the input is 227 x 227 (with 224 and no padding conv1 gives maps of 54 x 54, not of the
+paper's 55 x 55).
 `alexnet_owt` is another network, the one that torchvision calls AlexNet: A. Krizhevsky: One weird trick for
 parallelizing convolutional neural networks. arXiv:1404.5997, 2014. Other widths, padding in conv1, no normalisation,
 dropout before the layers instead of after them; 61,100,840 parameters, initialised as PyTorch does by default. Its
 conv4 has 256 channels, as in the author's released code, where that paper's footnote 1 names 384.
-The small form has one tower's channels, a stem for 32 x 32 images, and He initialisation.
+The small form has one tower's channels, hidden layers of 512 units where a tower has 2048, a stem for 32 x 32 images,
+and He initialisation.
 
 Shapes: images N x 3 x 227 x 227 (`alexnet_owt`: 224 x 224) in, logits N x num_classes out.
 """
@@ -88,8 +90,8 @@ class SmallAlexNet(nn.Sequential):
             conv4=conv(192, 192, 3, padding=1),                              # 192 x 7 x 7
             conv5=conv(192, 128, 3, padding=1),                              # 128 x 7 x 7
             pool5=nn.MaxPool2d(3, 2),                                        # 128 x 3 x 3, Section 3.4
-            fc6=nn.Sequential(nn.Flatten(), *fully_connected(128 * 3 * 3, 512)),  # 512
-            fc7=fully_connected(512, 512),                                   # 512
+            fc6=nn.Sequential(nn.Flatten(), *fully_connected(128 * 3 * 3, 512)),  # 512, not in the paper
+            fc7=fully_connected(512, 512),                                   # 512, not in the paper
             fc8=nn.Linear(512, num_classes)))                                # num_classes
         takes(self, (3, 32, 32), smallest=31, largest=38)
         for layer in self.modules():

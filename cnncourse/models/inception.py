@@ -6,7 +6,7 @@ CVPR 2016. Reproduces Table 1 with the modules of Figures 5, 6 and 7: 23,834,568
 Departures from the paper, all of them as in the authors' own release and in torchvision: the stem goes from 64 to 80 to
 192 channels with a 1x1 and a 3x3 convolution and a pooling, where Table 1 prints three 3x3 convolutions; the reduction
 modules (Figure 10) have the release's widths, and the second one has rows and columns of 7; one branch of Figure 5 has
-a 5x5 where the figure draws a 3x3; the auxiliary head has batch normalisation in both convolutions.
+a 5x5 where the figure draws a 3x3.
 
 Shapes: images N x 3 x 299 x 299 in, logits N x num_classes out. Convolutions without padding make the maps shrink.
 """

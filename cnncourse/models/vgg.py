@@ -5,7 +5,7 @@ Reproduces Table 1, all six columns, and the parameter counts of Table 2.
 
 Departures from the paper: weights start from He's initialisation as in torchvision (Section 3.1 draws from a normal
 distribution of variance 0.01, and starts deep nets from a trained net A); the `_bn` forms add batch normalisation,
-which came a year later. The small forms, for 32 x 32 images, replace the 123 million parameters of the head by two
+which came half a year later. The small forms, for 32 x 32 images, replace the 123 million parameters of the head by two
 hidden layers of 512.
 
 Shapes: images N x 3 x 224 x 224 in, logits N x num_classes out.
