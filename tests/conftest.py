@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["CNNCOURSE_PROGRESS"] = os.path.join(tempfile.mkdtemp(), "progress.jsonl")  # tests solve nothing
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -18,7 +18,8 @@ SCALES = {"%": 0.01, "per cent": 0.01, "ms": 1e-3, "K": 1e3, "thousand": 1e3, "M
           "minutes": 60, "hours": 3600, "points": 0.01}
 NUMBER = re.compile(r"(?<![\w.,^-])(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?![\d])"
                     rf"(?:\s?({'|'.join(sorted(map(re.escape, SCALES), key=len, reverse=True))})(?![\w]))?")
-PRINTED = re.compile(r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?)(\s?%| points)?")
+PRINTED = re.compile(r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+                     r"(\s?(?:%|points|million|billion|thousand|[KMG]B?|[MG]iB)(?!\w))?")
 SHARES = {"%": ("%",), "per cent": ("%",), "points": ("points", "%")}  # unit in the text → signs in an output
 NO_CLAIM = re.compile(  # code, formula names, links, the places in a paper, and the length of an exercise
     r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]*>|\\[a-zA-Z]+|"
@@ -47,7 +48,7 @@ def decimals(number: str) -> int:
 
 
 def printed(cells: list) -> set[tuple[float, int, str]]:
-    """Every number that a code cell prints or shows: value, decimals, and a sign of shares behind it."""
+    """Every number that a code cell prints or shows: value, decimals, and a unit behind it."""
     found = set()
     for cell in cells:
         for output in cell.outputs:
@@ -74,14 +75,18 @@ def asserted(cells: list) -> set[float]:
 
 
 def proven(value: float, places: int, unit: str | None, shown: set, known: set[float]) -> bool:
-    """An assertion proves a number. So does one that is printed to as many places; a share, if it is printed as one."""
+    """An assertion proves a number. So does one that is printed to as many places: a share if it is printed as one, and
+    millions if they are printed as such (61 steps prove no 61 million).
+    """
     scaled = value * SCALES.get(unit, 1)
     if any(close(v, k) for v in (value, scaled) for k in known):
         return True
     if unit in SHARES:
         return any(close(value, v) and digits >= places and share in SHARES[unit] or close(scaled, v) and digits >= 2
                    for v, digits, share in shown)
-    return any(close(value, v) and digits >= places or scaled != value and close(scaled, v) for v, digits, _ in shown)
+    large = SCALES.get(unit, 1) >= 1000
+    return any(close(value, v) and digits >= places and (scale or not large) or scaled != value and close(scaled, v)
+               for v, digits, scale in shown)
 
 
 def constant(node: ast.AST) -> object:

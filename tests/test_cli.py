@@ -7,7 +7,8 @@ import pytest
 import torch
 from conftest import needs_posix
 
-from cnncourse import bench, cli
+from cnncourse import bench, cli, trace
+from cnncourse.cli import chosen
 from cnncourse.models.vgg import vgg11_small
 from cnncourse.record import Record
 from cnncourse.train import read_checkpoint
@@ -28,6 +29,29 @@ def test_train_writes_record_and_checkpoint_and_prints_a_line_an_epoch(tmp_path)
 
 
 @needs_posix
+def test_a_finished_run_is_resumed_or_kept_and_has_the_seed_that_was_asked_for(tmp_path, monkeypatch, capsys):
+    words = ["train", "mnist_cnn", "--epochs", "1", "--seed", "3", "--out", tmp_path]
+    assert command(monkeypatch, *words) == 0
+    assert Record.load(tmp_path / "record.json").config["seed"] == 3
+    assert command(monkeypatch, *words) == 2 and "holds a run of 1 epochs" in capsys.readouterr().err
+    assert command(monkeypatch, *words, "--resume") == 0
+
+
+def test_comparing_computes_nothing(monkeypatch):
+    nets, stages = [], trace.stages
+    monkeypatch.setattr(trace, "stages", lambda net, *shape: nets.append(net) or stages(net, *shape))
+    assert command(monkeypatch, "compare", "plain20", "resnet20") == 0
+    assert nets and all(p.is_meta for net in nets for p in net.parameters())
+
+
+def test_an_export_onto_the_notebook_itself_leaves_it_as_it_is(tmp_path, monkeypatch, capsys):
+    source = chosen(["04"])[0].read_bytes()
+    (tmp_path / "04_vgg.ipynb").write_bytes(source)
+    assert command(monkeypatch, "export", tmp_path / "04_vgg.ipynb", "--clean", "--out", tmp_path) == 2
+    assert "holds the notebooks themselves" in capsys.readouterr().err
+    assert (tmp_path / "04_vgg.ipynb").read_bytes() == source
+
+
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],
@@ -61,6 +85,18 @@ def test_a_benchmark_stopped_by_hand_has_printed_and_written_what_it_measured(mo
     assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["ours", "theirs", "2.00"]
     written = json.loads((tmp_path / "rows.json").read_text())
     assert [row["cpu"] for row in written["rows"]] == ["1.50 [1.40 - 1.60]"] and written["machine"]["threads"] >= 1
+
+
+def test_a_ratio_says_how_many_times_faster_ours_is(monkeypatch):
+    clock = [0.0]
+
+    def takes(seconds):
+        clock[0] += seconds
+
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(bench.os, "times", lambda: (2 * clock[0], 0.0, 0.0, 0.0, 0.0))
+    row = bench.ratio("ours", "theirs", lambda: takes(1), lambda: takes(4), rounds=3)
+    assert row == bench.Ratio("ours", "theirs", "4.00 [4.00 - 4.00]", "4.00 [4.00 - 4.00]")
 
 
 def test_a_measured_process_has_the_threads_that_were_asked_for():

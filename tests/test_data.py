@@ -72,16 +72,19 @@ def test_equal_seeds_give_equal_batches_and_epochs_differ():
     assert torch.equal(next(iter(second))[0], later[0])
 
 
-def test_augmentation_is_drawn_for_each_image_and_every_crop_is_a_window():
+@pytest.mark.parametrize("name, mirrored", [("crop_flip", True), ("crop", False), ("own", False)], ids=str)
+def test_augmentation_is_drawn_for_each_image_and_every_crop_is_a_window(name, mirrored):
+    """Digits are not mirrored: a mirrored 3 is no digit."""
+    name = data.load("digits").augment if name == "own" else name
     gradient = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(200, 1, 1, 1) + 1
     split = data.Split(gradient, torch.zeros(200, dtype=torch.long))
-    batches = data.Batches(split, 200, torch.zeros(1), torch.ones(1), "crop_flip")
+    batches = data.Batches(split, 200, torch.zeros(1), torch.ones(1), name)
     out = next(iter(batches))[0].mul(255).round()
     padded = torch.nn.functional.pad(gradient[0, 0].float(), (1,) * 4)
     windows = {tuple(w.flatten().tolist()) for dy in range(3) for dx in range(3)
-               for w in (padded[dy : dy + 8, dx : dx + 8], padded[dy : dy + 8, dx : dx + 8].flip(1))}
+               for w in (padded[dy : dy + 8, dx : dx + 8], padded[dy : dy + 8, dx : dx + 8].flip(1))[: 1 + mirrored]}
     found = {tuple(image.flatten().tolist()) for image in out}
-    assert found <= windows and len(found) == 18
+    assert found == windows and len(found) == (18 if mirrored else 9)
 
 
 def test_evaluation_keeps_order_and_every_image():
@@ -224,6 +227,36 @@ def test_five_images_of_a_class_give_every_set_some(tmp_path):
     assert counts == [[3, 3, 33, 3, 3], [1, 1, 7, 1, 1], [1, 1, 6, 1, 1]]  # classes in the order of the alphabet
     again = data.load("folder", size=8, root=tmp_path)
     assert again.train.images.items == folder.train.images.items
+    assert no_image_is_in_two_sets(folder)
+
+
+def no_image_is_in_two_sets(images):
+    sets = [set(split.images.items) for split in (images.train, images.validation, images.test)]
+    return len(set.union(*sets)) == sum(len(split) for split in (images.train, images.validation, images.test))
+
+
+def test_no_shape_is_in_two_sets():
+    assert no_image_is_in_two_sets(data.load("shapes", size=65))
+
+
+def test_torchvisions_images_keep_their_labels_and_no_image_is_in_two_sets(tmp_path, monkeypatch):
+    """A stand-in for CIFAR-10, whose pixels hold the label and the number of the image."""
+    class Numbered:
+        classes = ["even", "odd"]
+
+        def __init__(self, root, train, download):
+            numbers = np.arange(10_000 if train else 100)
+            self.targets, self.data = (numbers % 2).tolist(), np.zeros((len(numbers), 4, 4, 3), np.uint8)
+            self.data[:, 0, 3, 2] = numbers % 2  # row 0, column 3, blue
+            self.data[:, 1, 1, 0], self.data[:, 1, 2, 0] = numbers // 256, numbers % 256
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Numbered)
+    images = data.load("cifar10", root=tmp_path)
+    for split in (images.train, images.validation, images.test):
+        assert torch.equal(split.images[:, 2, 0, 3].long(), split.labels) and 0 < split.labels.float().mean() < 1
+    train, validation = (set((256 * split.images[:, 0, 1, 1].long() + split.images[:, 0, 1, 2]).tolist())
+                         for split in (images.train, images.validation))
+    assert len(train) == len(validation) == 5000 and not train & validation
 
 
 def test_a_file_that_only_looks_like_an_image_is_skipped_too(tmp_path):

@@ -130,6 +130,20 @@ def test_a_damaged_copy_is_kept_and_does_not_keep_the_others_from_being_copied(t
     assert "kept as it is" in editions.start([NOTEBOOKS / names[0]], mine)[0]
 
 
+def test_where_the_list_of_copies_is_lost_no_answer_is(tmp_path):
+    course, ours, mine = read("02_lenet"), tmp_path / "02_lenet.ipynb", tmp_path / "mine" / "02_lenet.ipynb"
+    nbformat.write(course, ours)
+    editions.start([ours], mine.parent)
+    theirs = nbformat.read(mine, as_version=4)
+    theirs.cells[3].source += "\nanswer = 42"
+    nbformat.write(theirs, mine)
+    written = mine.read_text()
+    (mine.parent / ".cnncourse.json").unlink()
+    course.cells[0].source += " A new sentence."
+    nbformat.write(course, ours)
+    assert "your answers are kept" in editions.start([ours], mine.parent)[0] and mine.read_text() == written
+
+
 def test_progress_names_what_is_left_and_reports_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CNNCOURSE_PROGRESS", str(tmp_path / "progress.jsonl"))
     note("vgg.stack", "wrong")

@@ -147,7 +147,8 @@ def test_notebooks_run_without_any_network_and_leave_no_files_behind(tmp_path):
     isolated = ["unshare", "--map-root-user", "--net"]  # not even the loopback interface is up
     if not shutil.which("unshare") or subprocess.run([*isolated, "true"], capture_output=True).returncode:
         pytest.skip("this system does not allow network namespaces")
-    notebooks, out, temporary = [write(tmp_path, "quick", QUICK)], tmp_path / "out", tmp_path / "t"
+    embedded = "from cnncourse.data import load\nload('digits')\nload('shapes', limit=8)"
+    notebooks, out, temporary = [write(tmp_path, "quick", [embedded])], tmp_path / "out", tmp_path / "t"
     temporary.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary)}
     done = subprocess.run([*isolated, *command(notebooks, out)], capture_output=True, text=True, env=environment)

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import needs_posix
+from two_processes import Headed
 
 from cnncourse import experiment, train
 from cnncourse.data import load
@@ -327,6 +328,8 @@ def test_the_papers_hyper_parameters_are_theirs():
     assert (resnet.lr, resnet.momentum, resnet.weight_decay, resnet.batch_size) == (0.1, 0.9, 1e-4, 128)
     assert 64_000 - 352 < resnet.epochs * 45_000 / 128 <= 64_000  # within an epoch of the paper's iterations
     optimizer = resnet.make_optimizer(MODELS["mnist_cnn"]())
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.1, 0.9, 1e-4)
     scheduler = resnet.make_scheduler(optimizer, 64)
     rates = []
     for _ in range(64):
@@ -334,6 +337,23 @@ def test_the_papers_hyper_parameters_are_theirs():
         optimizer.step()
         scheduler.step()
     assert rates[31] == 0.1 and rates[32] == pytest.approx(0.01) and rates[48] == pytest.approx(0.001)
+
+
+def test_every_field_of_a_recipe_reaches_the_training(monkeypatch):
+    seen, net = [], Headed()
+    net.input_shape = (3, 2, 2)
+    monkeypatch.setattr(experiment, "fit", lambda *args: seen.append(args) or iter(()))
+    images = load("digits", size=2, channels=3, limit=64)
+    three = {split: replace(getattr(images, split), labels=getattr(images, split).labels % 3)
+             for split in ("train", "validation", "test")}
+    recipe = replace(RECIPES["laptop_smooth"], batch_size=32, head_weight=0.2, augment="flip")
+    experiment.run(net, replace(images, classes=("a", "b", "c"), **three), recipe, epochs=2)
+    (_, training, _, optimizer, epochs, scheduler, loss, *_), = seen
+    assert loss.func is train.with_heads and loss.keywords == {"weight": 0.2, "label_smoothing": 0.1}
+    batches, group = training.batches, optimizer.param_groups[0]
+    assert (batches.flip, batches.pad, len(batches), epochs) == (True, 0, 2, 2)
+    assert (group["momentum"], group["weight_decay"], group["nesterov"]) == (0.9, 5e-4, True)
+    assert scheduler.total_steps == 4
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 8, 100])

@@ -49,10 +49,12 @@ def outputs(cell) -> list:
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, dict]:
-    """Results of the run by notebook. `make test` has executed them; plain pytest does so here, once."""
+    """Results of the run by notebook. `make test` has executed them; plain pytest does so here, once for this code."""
     stored = [[c.source for c in code(p)] for p in NOTEBOOKS]
     left = [EXECUTED / p.name for p in NOTEBOOKS]
-    if not all(p.exists() for p in left) or [[c.source for c in code(p)] for p in left] != stored:
+    package = [p for kind in ("py", "js", "json") for p in (ROOT / "cnncourse").rglob(f"*.{kind}")]
+    made, changed = ([p.stat().st_mtime for p in paths if p.exists()] for paths in (left, package))
+    if len(made) < len(left) or min(made) < max(changed) or [[c.source for c in code(p)] for p in left] != stored:
         subprocess.run([sys.executable, "-m", "cnncourse", "run", "--out", EXECUTED], cwd=ROOT)
     results = json.loads((EXECUTED / "report.json").read_text())["results"]
     return {result["notebook"]: result for result in results}
@@ -67,6 +69,9 @@ def test_seconds_and_memory_are_in_the_headers_and_under_the_ceilings():
     assert all(headers), [path.stem for path, found in zip(NOTEBOOKS, headers, strict=True) if not found]
     assert {found["cores"] for found in headers} == {"2"}
     seconds = [int(found["seconds"]) for found in headers]
+    table = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:\d\d )?\|.+\| (\d+) \|(?: ([\d.]+) GB)? \|$", table, re.MULTILINE)
+    assert rows == [*((found["seconds"], found["gb"]) for found in headers), (str(sum(seconds)), "")]
     assert max(seconds) <= 60 and sum(seconds) <= 540 and max(float(found["gb"]) for found in headers) <= 1.5
 
 

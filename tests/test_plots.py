@@ -17,6 +17,10 @@ def test_curves_draw_training_and_validation_of_every_label_with_units():
     solid = [line for line in right.lines if line.get_label() in ("a", "b")]
     assert [line.get_ydata()[0] for line in solid] == [50.0, 90.0]  # the mean of two seeds, in per cent
     assert len({line.get_marker() for line in solid}) == len({line.get_color() for line in solid}) == 2
+    for ax, trained, validated in ((left, 1.0, 2.0), (right, 50.0, 50.0)):
+        dashed = [line for line in ax.lines if line.get_linestyle() == "--" and len(line.get_ydata())]
+        assert [list(line.get_ydata()) for line in dashed] == 2 * [3 * [trained]]
+        assert [line.get_ydata()[0] for line in ax.lines if line.get_label() == "a"] == [validated]
     assert len(right.collections) == 1  # one band, around the two seeds of "a"
 
 
@@ -44,5 +48,8 @@ def test_images_and_confusion_keep_their_titles_and_classes():
     figure = plots.images([np.zeros((4, 4))] * 3, ["x", "y", "z"], columns=2)
     assert [ax.get_title() for ax in figure.axes[:3]] == ["x", "y", "z"]
     figure = plots.confusion([[5, 1], [0, 7]], ["cat", "dog"])
-    assert {t.get_text() for t in figure.axes[0].texts} == {"5", "1", "7"}
-    assert figure.axes[0].get_ylabel() == "true class"
+    ax = figure.axes[0]
+    assert {t.get_position(): t.get_text() for t in ax.texts} == {(0, 0): "5", (1, 0): "1", (1, 1): "7"}  # column, row
+    for labels in (ax.get_xticklabels(), ax.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["cat", "dog"]
+    assert ax.get_ylabel() == "true class"

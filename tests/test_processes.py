@@ -11,8 +11,9 @@ import torch
 from two_processes import batches, network, optimizer_of
 
 from cnncourse.data import load
+from cnncourse.experiment import Seeded
 from cnncourse.record import Record
-from cnncourse.train import cross_entropy, with_heads
+from cnncourse.train import cross_entropy, run_epoch, with_heads
 
 
 def started(*words, processes=2):
@@ -32,6 +33,8 @@ def test_two_processes_give_the_curve_of_one(tmp_path):
     for a, b in zip(one.rows, two.rows, strict=True):
         for quantity in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
             assert b[quantity] == pytest.approx(a[quantity], abs=1e-4)
+        images = [row["images_per_second"] * row["seconds"] for row in (a, b)]
+        assert images[0] == pytest.approx(images[1])  # the two share each batch; neither takes all of it
     assert two.config["processes"] == 2 and two.test["examples"] == 360
 
 
@@ -41,6 +44,7 @@ def test_two_processes_equal_one_that_takes_their_parts_apart(kind, tmp_path):
     done = started(Path(__file__).parent / "two_processes.py", kind, tmp_path / "state.pt")
     assert done.returncode == 0, done.stderr
     found = torch.load(tmp_path / "state.pt", weights_only=True)
+    validation_loss = found.pop("validation_loss")
     loss = with_heads if kind == "heads" else cross_entropy
     first = network(kind).train()
     nets = [first, copy.deepcopy(first)]
@@ -56,6 +60,7 @@ def test_two_processes_equal_one_that_takes_their_parts_apart(kind, tmp_path):
     assert list(found) == list(first.state_dict())
     for name, value in first.state_dict().items():
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    assert validation_loss == pytest.approx(run_epoch(first, batches(kind))["loss"], rel=1e-4)
 
 
 def test_a_failing_process_ends_the_run_with_its_own_error(tmp_path):
@@ -100,6 +105,14 @@ experiment.run("vgg11_small", images, "adam", epochs=3, out=sys.argv[1], resume=
         assert done.returncode == 0, done.stderr
     whole, parts = (Record.load(tmp_path / folder / "record.json") for folder in ("whole", "parts"))
     assert parts.column("train_loss") == whole.column("train_loss") and len(parts.rows) == 3
+
+
+def test_each_process_draws_its_own_dropout():
+    drawn = []
+    for rank in (0, 1):
+        iter(Seeded(load("digits").batches("train", 64), 0, rank))
+        drawn.append(torch.rand(4))
+    assert not torch.equal(*drawn)
 
 
 def test_one_program_may_train_several_times(tmp_path):

@@ -5,9 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from two_processes import Headed
 
 from cnncourse.models import MODELS
-from cnncourse.train import Diverged, fit, load_checkpoint, run_epoch, save_checkpoint
+from cnncourse.train import Diverged, fit, load_checkpoint, run_epoch, save_checkpoint, with_heads
 
 
 def batches(sizes, classes=3, seed=0):
@@ -162,3 +163,32 @@ def test_batches_that_are_used_up_are_named():
     assert run_epoch(net, images)["examples"] == 2
     with pytest.raises(ValueError, match="no batches: give images, in something that can be iterated in every epoch"):
         run_epoch(net, images)
+
+
+def test_auxiliary_heads_add_their_share_of_the_loss():
+    net, images, labels = Headed(), torch.randn(8, 3, 2, 2), torch.randint(3, (8,))
+    logits, aux = net(images, heads=True)
+    expected = F.cross_entropy(logits, labels) + 0.3 * F.cross_entropy(aux, labels)
+    torch.testing.assert_close(with_heads(net, images, labels, 0.3)[0], expected)
+
+
+def test_autocast_computes_in_bfloat16():
+    kinds = []
+
+    def loss(model, images, labels):
+        logits = model(images)
+        kinds.append(logits.dtype)
+        return F.cross_entropy(logits, labels), logits
+
+    for autocast in (True, False):
+        run_epoch(nn.Linear(4, 3), [(torch.randn(2, 4), torch.tensor([0, 1]))], loss=loss, autocast=autocast)
+    assert kinds == [torch.bfloat16, torch.float32]
+
+
+def test_a_plateau_scheduler_takes_one_step_an_epoch():
+    net = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    never_better = {"patience": 0, "factor": 0.1, "threshold": 1e6, "threshold_mode": "abs"}
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **never_better)
+    rows = fit(net, batches([4, 4]), batches([4]), optimizer, 3, scheduler)
+    assert [row["lr"] for row in rows] == pytest.approx([0.5, 0.05, 0.005])

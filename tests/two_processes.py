@@ -1,4 +1,5 @@
-"""Run by torchrun in test_processes.py: trains a few steps with DistributedDataParallel and saves the first's state."""
+"""Run by torchrun in test_processes.py: some steps with DistributedDataParallel and an evaluation by halves, whose loss
+and state it saves."""
 
 import sys
 
@@ -8,7 +9,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cnncourse.models import MODELS
-from cnncourse.train import run_epoch, with_heads
+from cnncourse.train import fit, with_heads
 
 
 class Headed(nn.Module):
@@ -45,7 +46,7 @@ if __name__ == "__main__":
     net = network(kind)
     wrapped = DistributedDataParallel(net)
     share = [(x[rank::2], y[rank::2]) for x, y in batches(kind)]
-    run_epoch(wrapped, share, optimizer_of(net), **({"loss": with_heads} if kind == "heads" else {}))
+    row = next(fit(wrapped, share, share, optimizer_of(net), 1, **({"loss": with_heads} if kind == "heads" else {})))
     if rank == 0:
-        torch.save(net.state_dict(), path)
+        torch.save(net.state_dict() | {"validation_loss": row["validation_loss"]}, path)
     distributed.destroy_process_group()
