@@ -150,6 +150,18 @@ def test_what_lesson_4_says_of_the_start_holds_in_every_recorded_run():
             assert all(run.test["accuracy"] < other.test["accuracy"] - 0.05 for other in early)
 
 
+def test_batch_normalisation_is_ahead_with_sgd_in_every_pair_of_recorded_seeds_and_every_epoch():
+    """Lesson 4."""
+    he, norm = (experiment.recorded(model, data="cifar10", recipe="laptop_gentle", epochs=10)
+                for model in ("vgg16_small", "vgg16_small_bn"))
+    he = [run for run in he if not run.config["options"]]
+    assert len(he) == len(norm) == 3
+    assert max(run.test["accuracy"] for run in he) < min(run.test["accuracy"] for run in norm) - 0.02
+    columns = [[run.column("validation_accuracy") for run in runs] for runs in (he, norm)]
+    for worse, better in zip(*(zip(*column, strict=True) for column in columns), strict=True):
+        assert max(worse) < min(better)
+
+
 def test_augmentation_closes_the_gap_in_every_pair_of_recorded_seeds():
     """Lesson 3: better known training images, worse known new ones, and nothing else differs."""
     as_they_are, augmented = (experiment.recorded("resnet20", data="cifar10", recipe=recipe, epochs=10)
