@@ -28,7 +28,6 @@ def test_train_writes_record_and_checkpoint_and_prints_a_line_an_epoch(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"record.json", "checkpoint.pt", "best.pt"}
 
 
-@needs_posix
 def test_a_finished_run_is_resumed_or_kept_and_has_the_seed_that_was_asked_for(tmp_path, monkeypatch, capsys):
     words = ["train", "mnist_cnn", "--epochs", "1", "--seed", "3", "--out", tmp_path]
     assert command(monkeypatch, *words) == 0
@@ -52,6 +51,7 @@ def test_an_export_onto_the_notebook_itself_leaves_it_as_it_is(tmp_path, monkeyp
     assert (tmp_path / "04_vgg.ipynb").read_bytes() == source
 
 
+@needs_posix
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],
