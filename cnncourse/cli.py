@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     require_no_answers(args.out)
     notebooks = chosen(args.notebooks)
     try:
-        results = run(notebooks, args.profile, args.jobs, args.out)
+        results = run(notebooks, args.profile, args.jobs, args.out, args.timeout)
     except KeyboardInterrupt:
         print(f"\nstopped; the report of the notebooks that had finished is in {args.out}", file=sys.stderr)
         return 130
@@ -230,6 +231,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--profile", default="tiny", help="how much work the notebooks do: tiny, laptop or full")
     sub.add_argument("--update-times", action="store_true", help="write seconds and memory into the notebooks' headers")
     sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="notebooks executed at the same time")
+    sub.add_argument("--timeout", type=positive, metavar="SECONDS", help="that a cell may take; by default 15 minutes "
+                     "in tiny, 4 hours in laptop, and any time in full")
     sub.add_argument("--out", type=Path, default=Path("build/course"), metavar="DIR", help="for the executed notebooks")
 
     sub = command(start, "Copy the notebooks into a folder of your own. What you have written there stays.")
@@ -322,6 +325,9 @@ def option(text: str) -> tuple[str, object]:
 
 
 def main() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a console may lack a sign
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     args = parser().parse_args()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:

@@ -9,16 +9,15 @@ Embedded, without a network: `digits` and `shapes`. Through torchvision: `mnist`
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -82,6 +81,10 @@ class Data:
     def image_shape(self) -> tuple[int, int, int]:
         """C x H x W."""
         return tuple(self.train.images.shape[1:])
+
+    def first(self, n: int) -> "Data":
+        """The same data with at most n images in each set."""
+        return replace(self, train=self.train.first(n), validation=self.validation.first(n), test=self.test.first(n))
 
     def batches(self, split: str, batch_size: int, augment: str = "none", seed: int = 0, device: str = "cpu",
                 **options) -> "Batches":
@@ -237,16 +240,29 @@ def reshaped(split: Split, size: int | None, channels: int | None) -> Split:
 
 def cut(indices: np.ndarray, labels: np.ndarray, size: int | float) -> tuple[np.ndarray, np.ndarray]:
     """(rest, part): `size` images (a number or a share), the same share of each class, always the same ones."""
+    from sklearn.model_selection import train_test_split  # brings scipy.stats, which takes two seconds
+
     return train_test_split(indices, test_size=size, stratify=labels[indices], random_state=SPLIT_SEED)
+
+
+def of_sklearn(file: str) -> Path:
+    """A file of scikit-learn's data sets, such as "images/china.jpg". Its own loaders bring scipy.stats, and with it two
+    seconds."""
+    return Path(find_spec("sklearn").origin).parent / "datasets" / file
+
+
+def photograph(name: str) -> Tensor:
+    """One of scikit-learn's two photographs, "china.jpg" or "flower.jpg": 3 x 427 x 640, values from 0 to 1."""
+    return torch.from_numpy(np.array(Image.open(of_sklearn(f"images/{name}")))).permute(2, 0, 1) / 255
 
 
 def digits(size, channels, root):
     """1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships: 1,200 train, 237 validation, 360 test."""
-    bunch = load_digits()
-    images = torch.from_numpy((bunch.images * (255 / 16)).round().astype(np.uint8))[:, None]
-    labels = torch.from_numpy(bunch.target)
-    rest, test = cut(np.arange(len(labels)), bunch.target, 360)
-    train, validation = cut(rest, bunch.target, 237)
+    rows = np.loadtxt(of_sklearn("data/digits.csv.gz"), delimiter=",")  # 64 pixels from 0 to 16, and the label
+    images = torch.from_numpy((rows[:, :-1] * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8))
+    labels = torch.from_numpy(rows[:, -1].astype(np.int64))
+    order = np.load(Path(__file__).with_name("digits_split.npy"))  # what `cut` gives for 360, and then for 237
+    train, validation, test = np.split(order.astype(np.int64), [1200, 1437])
     return [Split(images[i], labels[i]) for i in (train, validation, test)], [str(d) for d in range(10)]
 
 

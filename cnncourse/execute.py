@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from textwrap import shorten
 
+import nbformat
 import papermill
 import psutil
 from jupyter_client import KernelManager
@@ -28,10 +29,10 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from . import cores, replacing
+from . import THREAD_LIMITS, cores, pick, replacing
+from .recipes import PROFILES
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
-THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 MEASURED = re.compile(r"\*Measured: (?P<seconds>\d+) seconds and (?P<gb>[\d.]+) GB on (?P<cores>\d+) cores.*?\*")
 
 
@@ -47,12 +48,14 @@ class Result:
     error: str | None = None  # "ValueError: message", on one line
 
 
-def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int = 900) -> list[Result]:
+def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int | None = None,
+        parameters: dict | None = None) -> list[Result]:
     """Execute `notebooks`, `jobs` at a time, with the parameter `profile`; a failing one stops no other.
 
-    `timeout` is in seconds a cell. Writes out/<name>.ipynb, out/report.json and out/report.md; the results are in
-    the order of the notebooks. Ctrl-C ends the kernels, writes the report of those finished, and is raised again.
-    Raises ValueError if `jobs` is below 1, or if an executed notebook would overwrite its source.
+    timeout: seconds that a cell may take, by default the profile's. parameters: further ones of the notebooks.
+    Writes out/<name>.ipynb, out/report.json and out/report.md; the results are in the order of the notebooks. Ctrl-C
+    ends the kernels, writes the report of those finished, and is raised again.
+    Raises ValueError if `jobs` is below 1, for another profile, or if an executed notebook would overwrite its source.
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}: give the number of notebooks to run at a time, 1 or more.")
@@ -60,11 +63,13 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
     if any(source.parent == out for source in sources):
         raise ValueError(f"{out} holds the notebooks themselves: give another folder for the executed ones.")
     out.mkdir(parents=True, exist_ok=True)
-    threads, stop, finished, started = max(1, cores() // jobs), threading.Event(), {}, time.monotonic()
+    parameters = {"profile": profile} | (parameters or {})
+    timeout = timeout or pick(PROFILES, profile, "profile").cell_seconds
+    threads, stop, finished, started = threads_each(jobs), threading.Event(), {}, time.monotonic()
     try:
         with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(sources), unit="notebook", disable=None) as bar:
             longest_first = sorted(sources, key=measured, reverse=True)  # so that none begins late and ends last
-            futures = {pool.submit(execute, s, profile, out, timeout, threads, stop): s for s in longest_first}
+            futures = {pool.submit(execute, s, parameters, out, timeout, threads, stop): s for s in longest_first}
             try:
                 for future in as_completed(futures):
                     finished[futures[future]] = result = future.result()
@@ -100,24 +105,43 @@ def update_times(notebooks: list[Path], results: list[Result]) -> None:
                 beside.write_text(MEASURED.sub(line, text, count=1), encoding="utf-8")
 
 
-def execute(source: Path, profile: str, out: Path, timeout: int, threads: int, stop: threading.Event) -> Result:
+def threads_each(jobs: int) -> int:
+    """Threads of each of `jobs` kernels: a share of the cores, and never more than the user has allowed."""
+    allowed = [os.environ.get(name, "").partition(",")[0] for name in THREAD_LIMITS]
+    return max(1, min([cores() // jobs, *(int(number) for number in allowed if number.isdecimal())]))
+
+
+def execute(source: Path, parameters: dict, out: Path, timeout: int | None, threads: int,
+            stop: threading.Event) -> Result:
     """Execute one notebook. Raises nothing: whatever goes wrong is the result."""
     start, peak, begun, outcome, executed = time.monotonic(), [0], [], {"status": "passed"}, out / source.name
     executed.unlink(missing_ok=True)  # what an earlier run left must not pass for this one's
     options = {"kernel_name": "python3", "language": "python", "progress_bar": False}
     options |= {"execution_timeout": timeout, "on_cell_start": lambda cell, cell_index: begun.append(cell)}
+    options |= {"request_save_on_cell_execute": False}  # twice a cell: a sixth of the time of a short notebook
+    paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (source, executed)]  # it fills braces in
     try:
         with running_kernel(source.parent, threads) as kernel, watch(kernel.provisioner.pid, stop, peak):
-            papermill.execute_notebook(source, executed, {"profile": profile}, km=kernel, **options)
+            require_to_the_end(papermill.execute_notebook(*paths, parameters, km=kernel, **options))
     except Exception as problem:  # it alone tells: a notebook saved after a timeout says that it was completed
         status = "timed out" if isinstance(problem, CellTimeoutError) else "failed"
         last = problem.cell_index + 1 if isinstance(problem, PapermillExecutionError) else len(begun)
         number = sum("injected-parameters" not in cell.metadata.tags for cell in begun[:last])
         outcome = {"status": status, "cell": number or None, "error": describe(problem, timeout)}
+        if begun and not executed.exists():
+            nbformat.write(nbformat.v4.new_notebook(cells=begun), executed)  # as far as it came
     return Result(source.stem, seconds=round(time.monotonic() - start, 1), peak_mb=peak[0] // 10**6, **outcome)
 
 
-def describe(problem: Exception, timeout: int) -> str:
+def require_to_the_end(notebook: nbformat.NotebookNode) -> None:
+    """Raises PapermillExecutionError where a cell has called sys.exit: papermill takes that for a good end."""
+    for i, cell in enumerate(notebook.cells):
+        for output in (o for o in cell.get("outputs", []) if o.output_type == "error" and o.ename == "SystemExit"):
+            raise PapermillExecutionError(i, cell.execution_count, cell.source, output.ename,
+                                          "the cell ended the notebook, and those below it did not run", [])
+
+
+def describe(problem: Exception, timeout: int | None) -> str:
     """An exception as one line of at most 200 characters."""
     name, message = type(problem).__name__, str(problem)
     if isinstance(problem, CellTimeoutError):

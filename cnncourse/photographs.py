@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_sample_images
+
+from .data import of_sklearn
 
 # What is to be seen at each place, six rows of ten. A dot: two things at once, which is nobody's class.
 PLACES = {"china.jpg": ("sss.ssssss", "s.pppsssss", "..pppssss.", "tpppp....t", "tppppp.ttt", "ttt..ttttt"),
@@ -69,9 +70,7 @@ def write(root: Path, chance: np.random.Generator) -> None:
 def shots(chance: np.random.Generator) -> dict[str, Image.Image]:
     """Every shot of every place by "<class>/<place>_<shot>.jpg"; the places are numbered in a random order."""
     initials = {name[0]: name for name in SHOTS}
-    sample = load_sample_images()
-    photographs = {Path(file).name: Image.fromarray(pixels)
-                   for file, pixels in zip(sample.filenames, sample.images, strict=True)}
+    photographs = {file: Image.open(of_sklearn(f"images/{file}")) for file in PLACES}
     places = [(photographs[file], initials[letter], row, column) for file, rows in PLACES.items()
               for row, letters in enumerate(rows) for column, letter in enumerate(letters) if letter != "."]
     found = {}

@@ -6,11 +6,11 @@ Colours are those of Okabe and Ito, which colour-blind readers can tell apart; m
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from .record import Record
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -19,12 +19,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 def axes(rows: int = 1, columns: int = 1, width: float = 4.2, height: float = 3.2, **kw):
     """(figure, axes), closed to pyplot so that a notebook shows the returned figure once, not twice."""
+    import matplotlib.pyplot as plt  # with the first figure
+
     figure, grid = plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", **kw)
     plt.close(figure)
     return figure, grid
 
 
-def curves(records: "Sequence[Record]", title: str = "") -> Figure:
+def curves(records: "Sequence[Record]", title: str = "") -> "Figure":
     """Loss and accuracy over the epochs: training dashed, validation solid with markers.
 
     Records with equal labels are runs of the same thing with other seeds: drawn as their mean, and for the validation
@@ -58,7 +60,7 @@ def curves(records: "Sequence[Record]", title: str = "") -> Figure:
     return figure
 
 
-def images(pictures: Sequence, titles: Sequence[str] = (), columns: int = 8, size: float = 1.1, **kw) -> Figure:
+def images(pictures: Sequence, titles: Sequence[str] = (), columns: int = 8, size: float = 1.1, **kw) -> "Figure":
     """A grid of pictures, each H x W (drawn in grey) or H x W x 3, with optional titles."""
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -72,7 +74,7 @@ def images(pictures: Sequence, titles: Sequence[str] = (), columns: int = 8, siz
     return figure
 
 
-def confusion(matrix: Sequence, classes: Sequence[str]) -> Figure:
+def confusion(matrix: Sequence, classes: Sequence[str]) -> "Figure":
     """Counts of true class (rows) against predicted class (columns)."""
     matrix = np.asarray(matrix)
     figure, ax = axes(width=5, height=4.6)

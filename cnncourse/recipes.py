@@ -1,6 +1,6 @@
 """Hyper-parameters as data: the papers' recipes, short ones for a laptop, and the profiles of the notebooks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from . import pick
@@ -179,17 +179,28 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Profile:
-    """How much a notebook does: which data, how many training images, epochs and seeds."""
+    """How much a notebook does: which data, how many training images, epochs and seeds.
+
+    cell_seconds: what `cnncourse run` lets a cell take; None lets it take for ever.
+    """
 
     grey: str
     colour: str
     images: int | None
     epochs: int
     seeds: int
+    cell_seconds: int | None
 
 
 PROFILES = {
-    "tiny": Profile(grey="digits", colour="shapes", images=1000, epochs=4, seeds=2),
-    "laptop": Profile(grey="digits", colour="shapes", images=5000, epochs=12, seeds=3),
-    "full": Profile(grey="mnist", colour="cifar10", images=None, epochs=30, seeds=5),
+    "tiny": Profile(grey="digits", colour="shapes", images=1000, epochs=4, seeds=2, cell_seconds=900),
+    "laptop": Profile(grey="digits", colour="shapes", images=5000, epochs=12, seeds=3, cell_seconds=4 * 3600),
+    "full": Profile(grey="mnist", colour="cifar10", images=None, epochs=30, seeds=5, cell_seconds=None),
 }
+
+
+def work(profile: str, shortened: bool = False) -> Profile:
+    """What a notebook does in a profile. Shortened: one epoch of 1,000 images and two seeds, which shows that a profile
+    of many hours runs to its end. Raises ValueError for another profile."""
+    found = pick(PROFILES, profile, "profile")
+    return replace(found, images=1000, epochs=1, seeds=2) if shortened else found

@@ -295,3 +295,29 @@ def test_real_sets_have_their_published_statistics(name, shape, mean):
     real = data.load(name, root=root)
     assert real.image_shape == shape and len(real.test) == 10_000 and len(real.validation) == 5000
     assert np.allclose(real.mean, mean, atol=2e-3)
+
+
+def test_the_digits_are_scikit_learns_in_the_split_that_it_draws():
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    rest, test = data.cut(np.arange(1797), bunch.target, 360)
+    train, validation = data.cut(rest, bunch.target, 237)
+    digits = data.load("digits")
+    for split, indices in ((digits.train, train), (digits.validation, validation), (digits.test, test)):
+        assert np.array_equal(split.labels, bunch.target[indices])
+        assert np.array_equal(split.images[:, 0], (bunch.images[indices] * 255 / 16).round())
+
+
+def test_the_photographs_are_scikit_learns():
+    from sklearn.datasets import load_sample_image
+
+    for name in ("china.jpg", "flower.jpg"):
+        assert np.array_equal(data.photograph(name), load_sample_image(name).transpose(2, 0, 1) / np.float32(255))
+
+
+def test_fewer_images_are_the_first_of_each_set():
+    digits = data.load("digits")
+    few = digits.first(5)
+    assert [len(split) for split in (few.train, few.validation, few.test)] == [5, 5, 5]
+    assert torch.equal(few.test.images, digits.test.images[:5]) and few.mean is digits.mean

@@ -22,6 +22,7 @@ NOTEBOOKS = {
     "prints": ["import os\nprint(profile)\nprint(os.getcwd())\nprint(os.environ['OMP_NUM_THREADS'])"],
     "hangs": ["1", "2", "import time\nwhile True: time.sleep(1)"],
     "exits": ["import os\nos._exit(3)"],
+    "leaves": ["print('this far')\nimport sys\nsys.exit(0)", "print('not reached')"],
     "is_killed": ["1", "import os, signal\nos.kill(os.getpid(), getattr(signal, 'SIGKILL', signal.SIGTERM))"],
     "fills_memory": ["import time\nheld = bytearray(b'x') * 200_000_000\ntime.sleep(0.4)\ndel held", "time.sleep(0.4)"],
 }
@@ -46,12 +47,14 @@ def command(notebooks, out):
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    folder, out = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("executed")
+    folder, out = tmp_path_factory.mktemp("kurs {2026}"), tmp_path_factory.mktemp("executed {0}")
     (out / "broken.ipynb").write_text("left by an earlier run")
     (folder / "broken.ipynb").write_text("this is no notebook")
     paths = [write(folder, name, sources) for name, sources in NOTEBOOKS.items()] + [folder / "broken.ipynb"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execute, "cores", lambda: 8)
+        for name in execute.THREAD_LIMITS:
+            patch.delenv(name, raising=False)
         results = run(paths, "laptop", jobs=3, out=out, timeout=4)
     return folder, out, {result.notebook: result for result in results}
 
@@ -69,7 +72,7 @@ def test_a_failing_notebook_does_not_stop_the_next_and_the_order_is_kept(course)
 
 def test_the_profile_the_folder_and_the_threads_reach_the_kernel(course):
     folder, out, _ = course
-    assert printed(out, "prints").split() == ["laptop", str(folder.resolve()), str(8 // 3)]
+    assert printed(out, "prints").splitlines() == ["laptop", str(folder.resolve()), str(8 // 3)]
 
 
 def test_a_failure_is_named_by_the_cell_of_the_source_and_the_error_on_one_line(course):
@@ -83,6 +86,27 @@ def test_a_cell_that_takes_too_long_is_timed_out_and_not_passed(course):
     hung = course[2]["hangs"]
     assert (hung.status, hung.cell) == ("timed out", 5)
     assert "4 seconds" in hung.error and 4 <= hung.seconds < 60
+    assert len(nbformat.read(course[1] / "hangs.ipynb", as_version=4).cells) == 6  # with the one of the parameters
+
+
+def test_a_cell_that_leaves_the_notebook_has_failed_although_it_left_with_zero(course):
+    _, out, results = course
+    left = results["leaves"]
+    assert (left.status, left.cell) == ("failed", 3) and "those below it did not run" in left.error
+    assert "this far" in printed(out, "leaves") and "not reached" not in printed(out, "leaves")
+
+
+@pytest.mark.parametrize("given, jobs, threads", [
+    ({}, 1, 8), ({}, 3, 2), ({}, 9, 1), ({"OMP_NUM_THREADS": "1"}, 1, 1), ({"OMP_NUM_THREADS": "3"}, 2, 3),
+    ({"OMP_NUM_THREADS": "6"}, 2, 4), ({"MKL_NUM_THREADS": "2", "OMP_NUM_THREADS": "4,2"}, 1, 2),
+    ({"OMP_NUM_THREADS": "0"}, 1, 1), ({"OMP_NUM_THREADS": "many"}, 1, 8)])
+def test_a_kernel_has_its_share_of_the_cores_and_never_more_threads_than_allowed(given, jobs, threads, monkeypatch):
+    monkeypatch.setattr(execute, "cores", lambda: 8)
+    for name in execute.THREAD_LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert execute.threads_each(jobs) == threads
 
 
 def test_a_kernel_that_dies_has_failed_and_its_exit_code_is_told(course):
@@ -108,7 +132,7 @@ def test_both_reports_hold_every_notebook_and_the_machine(course):
     _, out, results = course
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert [Result(**row) for row in report["results"]] == list(results.values())
-    assert report["machine"]["notebooks finished"] == "7 of 7"
+    assert report["machine"]["notebooks finished"] == "8 of 8"
     assert {"python", "torch", "platform", "cores", "jobs", "profile", "total seconds"} <= set(report["machine"])
     page = (out / "report.md").read_text(encoding="utf-8")
     assert all(f"| {name} | {result.status} |" in page for name, result in results.items())

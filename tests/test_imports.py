@@ -20,6 +20,7 @@ ALLOWED = {
     "editions": {"exercises"},
     "exam": {"arithmetic"},
     "exercises.__init__": {"progress"},
+    "execute": {"recipes"},
     "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
     "explorer": {"arithmetic"},
     "grading": {"exercises"},
@@ -32,6 +33,7 @@ ALLOWED = {
     "models.lenet": {"inputs"},
     "models.resnet": {"inputs"},
     "models.vgg": {"inputs", "layers"},
+    "photographs": {"data"},
     "trace": {"arithmetic"},
     "weights": {"models"},
 }
