@@ -8,14 +8,14 @@ from pathlib import Path
 
 from . import __version__, pick
 
-DATA = os.environ.get("CNNCOURSE_DATA") or str(Path.home() / ".cnncourse")
+DATA = Path(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
 
 
 def train(args: argparse.Namespace) -> int:
     from .experiment import RECORDS, run
     from .train import Speed
 
-    if args.data == "folder" and str(args.root) == DATA:
+    if args.data == "folder" and args.root == DATA:
         raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
     speed, options = Speed(autocast=args.autocast, compile=args.compile), dict(args.option)
     try:
@@ -126,7 +126,7 @@ def progress(args: argparse.Namespace) -> int:
     import json
 
     from . import exercises
-    from .progress import attempts, path
+    from .progress import attempts, obstacle, path
 
     done, rows = attempts(), []
     for lesson in exercises.LESSONS:
@@ -139,7 +139,10 @@ def progress(args: argparse.Namespace) -> int:
         solved = sum(row["state"] == "solved" for row in here)
         left = ", ".join(row["exercise"].split(".")[1] for row in here if row["state"] != "solved")
         print(f"{lesson:26} {solved:2} of {len(here):2} solved" + (f"; left: {left}" if solved else ""))
-    print(f"your checks are kept in {path()}, on this machine alone")
+    if why := obstacle():
+        print(f"your checks cannot be kept ({why}): set CNNCOURSE_PROGRESS to a file that you can write")
+    else:
+        print(f"your checks are kept in {path()}, on this machine alone")
     if args.report:
         args.report.write_text(json.dumps({"exercises": rows, "checks": done}, indent=1), encoding="utf-8")
         print(f"the report for your instructor is {args.report}")
