@@ -278,7 +278,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--recipe", help="a name in recipes.py; by default one that suits the network")
     sub.add_argument("--epochs", type=positive, help="in place of the recipe's")
     sub.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout")
-    sub.add_argument("--device", type=device, default="cpu", help="cpu, cuda or mps")
+    sub.add_argument("--device", type=device, help="cpu, cuda or mps; by default the GPU that is here")
     sub.add_argument("--root", type=Path, default=DATA, help="where the data set lies, or is downloaded to")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -303,9 +303,9 @@ def positive(text: str) -> int:
 
 
 def device(text: str) -> str:
-    import torch
+    from .experiment import devices
 
-    here = ["cpu", *["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available()]
+    here = devices()
     if text not in here:
         raise argparse.ArgumentTypeError(f"PyTorch finds no device '{text}' on this machine: choose "
                                          f"{' or '.join(here)}")

@@ -276,8 +276,8 @@ def from_torchvision(name: str, class_name: str, files: str, validation: int):
         root = expanded(root or os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
         missing, damaged = checksums.look(name, root)
         if damaged:
-            raise ValueError(f"damaged: {', '.join(map(str, damaged))}; delete what is damaged, and {class_name} is "
-                             "downloaded again when it is next loaded")
+            raise ValueError(f"{' and '.join(map(str, damaged))} {'are' if damaged[1:] else 'is'} damaged: delete what "
+                             f"is damaged, and {class_name} is downloaded again when it is next loaded")
         cls = getattr(datasets, class_name)
         try:
             sets = [cls(root, train=train, download=bool(missing)) for train in (True, False)]

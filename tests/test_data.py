@@ -145,7 +145,7 @@ def test_a_damaged_file_is_named_before_it_is_read_and_kept(name, content, tmp_p
     files[-1].write_bytes(content)
     with pytest.raises(ValueError) as error:
         data.load(name, root=tmp_path)
-    assert str(error.value).startswith(f"damaged: {files[-1]}; delete what is damaged, and ")
+    assert str(error.value).startswith(f"{files[-1]} is damaged: delete what is damaged, and ")
     assert files[-1].read_bytes() == content
 
 
