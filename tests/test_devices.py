@@ -21,9 +21,12 @@ class Disguise(TorchFunctionMode):
 
     def __init__(self):
         super().__init__()
-        self.sent, self.broken = [], False
+        self.sent, self.fails = [], None  # `fails`: the function that the GPU cannot compute
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is self.fails:
+            self.fails = None
+            raise RuntimeError("no kernel image is available for execution on the device\nand more")
         if function is torch.Tensor.to or "device" in (kwargs or {}):
             args, kwargs = [self.real(a) for a in args], {key: self.real(a) for key, a in (kwargs or {}).items()}
         return function(*args, **(kwargs or {}))
@@ -32,8 +35,6 @@ class Disguise(TorchFunctionMode):
         if not isinstance(value, str | torch.device):
             return value
         self.sent.append(torch.device(value).type)
-        if self.broken and self.sent[-1] in GPUS:
-            raise RuntimeError("no kernel image is available for execution on the device\nand more")
         return torch.device("cpu") if self.sent[-1] in GPUS else value
 
 
@@ -131,8 +132,9 @@ def test_each_device_has_the_switches_that_are_proven_there(gpu, few, monkeypatc
 
 
 @both
-def test_a_gpu_on_which_pytorch_cannot_compute_is_left_alone(gpu, few, capsys):
-    gpu.broken = True
+@pytest.mark.parametrize("fails", [torch.ones, torch.conv2d], ids=["memory", "convolution"])
+def test_a_gpu_on_which_pytorch_cannot_compute_is_left_alone(gpu, fails, few, capsys):
+    gpu.fails = fails
     with pytest.warns(UserWarning, match=r"cannot compute on it: training stays on the processor \(no kernel image"):
         assert experiment.run("mnist_cnn", few, "adam", epochs=1).config["device"] == "cpu"
     assert not capsys.readouterr().out
