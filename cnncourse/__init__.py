@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 T = TypeVar("T")
+CGROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # of Linux
 
 
 def pick(table: Mapping[str, T], name: str, kind: str) -> T:
@@ -26,8 +27,38 @@ def pick(table: Mapping[str, T], name: str, kind: str) -> T:
 
 
 def cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The number of cores that this process may use, at least 1: those of the machine, or of its container."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for group in control_groups("cpu"):
+        with suppress(OSError, ValueError):  # version 2: "max 100000", or microseconds of computing in a period
+            allowed, period = (group / "cpu.max").read_text().split()
+            here = min(here, int(allowed) // int(period))
+        with suppress(OSError):
+            allowed, period = (int((group / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+            here = min(here, allowed // period) if allowed > 0 else here
+    return max(1, here)
+
+
+def control_groups(controller: str) -> Iterator[Path]:
+    """The folders in which Linux keeps the limits of this process: those of its own control group, and of all around
+    it. A container may see its own as the outermost one. On other systems there are none."""
+    try:
+        lines = OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        return
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        if controller in controllers.split(",") or not controllers:  # version 2 has one tree for all controllers
+            for top in [CGROUPS / controller] if controllers else [CGROUPS, CGROUPS / "unified"]:
+                own = top / path.lstrip("/")
+                yield from (group for group in (own, *own.parents) if group.is_relative_to(top) and group.is_dir())
+
+
+def expanded(path: str | Path) -> Path:
+    """The path, in which ~ stands for the home folder. Raises FileNotFoundError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"this user has no home folder for {path}: set HOME, or name another place") from error
 
 
 def idle_cores() -> int:

@@ -53,6 +53,7 @@ def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds
 
 def training_step(net: nn.Module, batch: int, speed: Speed = PLAIN, device: str = "cpu") -> Callable:
     """One step of SGD on a fixed random batch of images of the network's size."""
+    speed = speed.on(device)
     net = net.train().to(device, memory_format=speed.memory_format)
     shape = getattr(net, "input_shape", (3, 224, 224))
     generator = torch.Generator().manual_seed(0)
@@ -113,15 +114,16 @@ def with_pytorchs_norm(net: nn.Module) -> nn.Module:
 def loop(rounds: int, device: str) -> Iterator[Ratio]:
     """The course's training loop against one batch reused (the ceiling), and against the loop of most tutorials."""
     for name, steps in (("lenet5", 60), ("resnet20", 6), ("vgg11_small", 6), ("resnet18_small", 2)):
-        net = MODELS[name]().to(device, memory_format=FAST.memory_format)
+        speed = FAST.on(device)
+        net = MODELS[name]().to(device, memory_format=speed.memory_format)
         channels, size, _ = net.input_shape
         split = Split(torch.randint(0, 256, (128 * steps, channels, size, size), dtype=torch.uint8),
                       torch.randint(10, (128 * steps,)))
         mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
         batches = Batches(split, 128, mean, std, "crop_flip", shuffle=True, device=device,
-                          memory_format=FAST.memory_format)
+                          memory_format=speed.memory_format)
         one = next(iter(batches))
-        optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, fused=FAST.fused)
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, fused=speed.fused)
         tutorial = usual_loop(MODELS[name]().to(device), split, size, device)
         epoch, ceiling = partial(run_epoch, net, batches, optimizer), partial(run_epoch, net, [one] * steps, optimizer)
         yield ratio(f"{name} epoch", "one batch reused", epoch, ceiling, rounds)

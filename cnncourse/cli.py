@@ -9,14 +9,14 @@ from pathlib import Path
 
 from . import __version__, pick
 
-DATA = os.environ.get("CNNCOURSE_DATA") or str(Path.home() / ".cnncourse")
+DATA = Path(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
 
 
 def train(args: argparse.Namespace) -> int:
     from .experiment import RECORDS, run
     from .train import Speed
 
-    if args.data == "folder" and str(args.root) == DATA:
+    if args.data == "folder" and args.root == DATA:
         raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
     speed, options = Speed(autocast=args.autocast, compile=args.compile), dict(args.option)
     try:
@@ -127,7 +127,7 @@ def progress(args: argparse.Namespace) -> int:
     import json
 
     from . import exercises
-    from .progress import attempts, path
+    from .progress import attempts, obstacle, path
 
     done, rows = attempts(), []
     for lesson in exercises.LESSONS:
@@ -140,7 +140,10 @@ def progress(args: argparse.Namespace) -> int:
         solved = sum(row["state"] == "solved" for row in here)
         left = ", ".join(row["exercise"].split(".")[1] for row in here if row["state"] != "solved")
         print(f"{lesson:26} {solved:2} of {len(here):2} solved" + (f"; left: {left}" if solved else ""))
-    print(f"your checks are kept in {path()}, on this machine alone")
+    if why := obstacle():
+        print(f"your checks cannot be kept ({why}): set CNNCOURSE_PROGRESS to a file that you can write")
+    else:
+        print(f"your checks are kept in {path()}, on this machine alone")
     if args.report:
         args.report.write_text(json.dumps({"exercises": rows, "checks": done}, indent=1), encoding="utf-8")
         print(f"the report for your instructor is {args.report}")
@@ -278,7 +281,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--recipe", help="a name in recipes.py; by default one that suits the network")
     sub.add_argument("--epochs", type=positive, help="in place of the recipe's")
     sub.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout")
-    sub.add_argument("--device", type=device, default="cpu", help="cpu, cuda or mps")
+    sub.add_argument("--device", type=device, help="cpu, cuda or mps; by default the GPU that is here")
     sub.add_argument("--root", type=Path, default=DATA, help="where the data set lies, or is downloaded to")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
@@ -303,9 +306,9 @@ def positive(text: str) -> int:
 
 
 def device(text: str) -> str:
-    import torch
+    from .experiment import devices
 
-    here = ["cpu", *["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available()]
+    here = devices()
     if text not in here:
         raise argparse.ArgumentTypeError(f"PyTorch finds no device '{text}' on this machine: choose "
                                          f"{' or '.join(here)}")

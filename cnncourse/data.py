@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from . import pick, shapes
+from . import checksums, expanded, pick, shapes
 
 SPLIT_SEED = 0  # of the fixed splits; never a training seed
 FEW = 1000  # images decoded to estimate mean and standard deviation of a lazy set
@@ -189,8 +189,8 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
     size: height and width in pixels (default: the set's own; photographs 64). channels: 1 grey or 3 RGB (default: the
     set's own). root: where torchvision's files lie or go (default: $CNNCOURSE_DATA, else ~/.cnncourse), or the
     directory of a `folder`. limit: use only so many training images.
-    Raises ValueError for an unknown name, channels or a size that the set has not, or an unusable folder,
-    FileNotFoundError where files are missing.
+    Raises ValueError for an unknown name, channels or a size that the set has not, an unusable folder, or a file that
+    is damaged; FileNotFoundError where files are missing.
     """
     if channels not in (None, 1, 3):
         raise ValueError(f"images have 1 channel (grey) or 3 (RGB), not {channels}")
@@ -283,23 +283,26 @@ def draw(numbers: list[int], size: int, channels: int) -> Tensor:
     return with_channels(torch.from_numpy(shapes.draw(numbers, size)), channels)
 
 
-def from_torchvision(class_name: str, files: str, validation: int):
+def from_torchvision(name: str, class_name: str, files: str, validation: int):
     """A loader for one of torchvision's sets. `files`: what must lie under root for it to be found."""
 
     def loader(size, channels, root):
         from torchvision import datasets  # costs as much as torch itself, and the embedded sets need none of it
 
-        root = Path(root or os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
+        root = expanded(root or os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
+        missing, damaged = checksums.look(name, root)
+        if damaged:
+            raise ValueError(f"{' and '.join(map(str, damaged))} {'are' if damaged[1:] else 'is'} damaged: delete what "
+                             f"is damaged, and {class_name} is downloaded again when it is next loaded")
         cls = getattr(datasets, class_name)
         try:
-            sets = [cls(root, train=train, download=False) for train in (True, False)]
-        except RuntimeError:
-            try:
-                sets = [cls(root, train=train, download=True) for train in (True, False)]
-            except (OSError, RuntimeError) as error:
-                raise FileNotFoundError(
-                    f"{class_name} is not under {root} and could not be downloaded ({error}): put {files} there, "
-                    f"or use the embedded data sets 'digits' or 'shapes'") from error
+            sets = [cls(root, train=train, download=bool(missing)) for train in (True, False)]
+        except (OSError, RuntimeError) as error:
+            whole = len(missing) == len(checksums.MD5[name])
+            what = "" if whole else f" as a whole ({', '.join(path.name for path in missing)} missing)"
+            raise FileNotFoundError(
+                f"{class_name} is not under {root}{what} and could not be downloaded ({' '.join(str(error).split())}): "
+                f"put {files} there, or use the embedded data sets 'digits' or 'shapes'") from error
         (images, labels), (test_images, test_labels) = (
             (torch.as_tensor(s.data), torch.as_tensor(s.targets)) for s in sets)
         images, test_images = (x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2) for x in (images, test_images))
@@ -396,9 +399,10 @@ def decoded(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 DATA_SETS = {
     "digits": digits,
     "shapes": drawn_shapes,
-    "mnist": from_torchvision("MNIST", "its four files MNIST/raw/*-ubyte", validation=5000),
-    "fashion_mnist": from_torchvision("FashionMNIST", "its four files FashionMNIST/raw/*-ubyte", validation=5000),
-    "cifar10": from_torchvision("CIFAR10", "the directory cifar-10-batches-py/", validation=5000),
-    "cifar100": from_torchvision("CIFAR100", "the directory cifar-100-python/", validation=5000),
+    "mnist": from_torchvision("mnist", "MNIST", "its four files MNIST/raw/*-ubyte", validation=5000),
+    "fashion_mnist": from_torchvision("fashion_mnist", "FashionMNIST", "its four files FashionMNIST/raw/*-ubyte",
+                                      validation=5000),
+    "cifar10": from_torchvision("cifar10", "CIFAR10", "the directory cifar-10-batches-py/", validation=5000),
+    "cifar100": from_torchvision("cifar100", "CIFAR100", "the directory cifar-100-python/", validation=5000),
     "folder": folder,
 }

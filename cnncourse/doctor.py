@@ -9,20 +9,18 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from . import checksums, control_groups, expanded
 from . import cores as usable_cores
 
 INSTALL = 'Install the course again, in its folder: "python -m pip install -c constraints.txt -e ."'
-DATA_SETS = {
-    "mnist": "MNIST/raw/train-images-idx3-ubyte",
-    "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte",
-    "cifar10": "cifar-10-batches-py/data_batch_1",
-    "cifar100": "cifar-100-python/train",
-}
+LAB = ('Install what opens and runs notebooks as well, in the folder of the course: '
+       'python -m pip install -c constraints.txt -e ".[lab]"')
 MARKS = {True: "ok", False: "to fix", None: "note"}
 GB = 1e9
 
@@ -39,16 +37,20 @@ class Check:
 
 def checks(root: Path) -> list[Check]:
     """Look at everything; `root` is the folder in which data sets are kept. Raises nothing."""
+    with suppress(FileNotFoundError):  # where there is no home folder, the working folder shows the disk
+        root = expanded(root)
     looks: dict[str, Callable[[], tuple]] = {
         "Python": python,
         "disk": lambda: disk(Path(root)),
         "memory": memory,
+        "load": load,  # before the other checks make some
         "PyTorch": pytorch,
         "other packages": packages,
         "Jupyter kernel": kernel,
         "cores": cores,
         "GPU": gpu,
         "data sets": lambda: data_sets(Path(root)),
+        "notes": notes,
         "proxy": proxy,
         "make": make,
     }
@@ -75,8 +77,10 @@ def render(found: list[Check]) -> str:
 
 
 def python() -> tuple:
-    right = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    return right, platform.python_version(), "Install Python 3.11, 3.12 or 3.13 and make a new environment with it."
+    if sys.version_info[:2] < (3, 11):  # noqa: UP036
+        return False, platform.python_version(), "Install Python 3.11 to 3.14 and make a new environment with it."
+    newer = "Newer than those that the course was tried with: if an installation fails, take Python 3.14."
+    return sys.version_info[:2] <= (3, 14) or None, platform.python_version(), newer
 
 
 def disk(root: Path) -> tuple:
@@ -89,13 +93,32 @@ def disk(root: Path) -> tuple:
 
 
 def memory() -> tuple:
-    import psutil
-
-    about = psutil.virtual_memory()
-    found = f"{about.total / GB:.1f} GB, of which {about.available / GB:.1f} GB are free"
-    if about.total < 1.5 * GB:
+    """That of the machine, or what a container leaves of it."""
+    try:
+        import psutil
+    except ImportError:
+        return None, "unknown without psutil", LAB
+    total, free = psutil.virtual_memory().total, psutil.virtual_memory().available
+    machine = total
+    for allowed, used in limits():
+        total, free = min(total, allowed), min(free, allowed - used)
+    found = f"{total / GB:.1f} GB, of which {free / GB:.1f} GB are free"
+    found += f" (a limit for this process: the machine has {machine / GB:.1f} GB)" if total < machine else ""
+    if total < 1.5 * GB:
         return False, found, "Use a machine with at least 2 GB of memory: the notebooks would be killed on this one."
-    return about.total >= 2 * GB or None, found, 'Close other programs, and run one notebook at a time: "--jobs 1".'
+    return total >= 2 * GB or None, found, 'Close other programs, and run one notebook at a time: "--jobs 1".'
+
+
+def limits() -> Iterator[tuple[int, int]]:
+    """(bytes allowed, bytes used) of each control group around this process that limits memory. Used is what the
+    system could not give back at once: copies of files that nobody reads do not count."""
+    for group in control_groups("memory"):
+        for allowed, used in (("memory.max", "memory.current"),  # version 2 and version 1
+                              ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            with suppress(OSError, ValueError):  # "max"
+                about = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                files = int(about.get("total_inactive_file", about["inactive_file"]))
+                yield int((group / allowed).read_text()), int((group / used).read_text()) - files
 
 
 def pytorch() -> tuple:
@@ -134,9 +157,14 @@ def version(package: str) -> str | None:
 
 def kernel() -> tuple:
     """A kernel named python3 in the home folder goes before the environment's own, and may be another Python's."""
-    from jupyter_client.kernelspec import KernelSpecManager
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
 
-    program = KernelSpecManager().get_kernel_spec("python3").argv[0]
+        program = KernelSpecManager().get_kernel_spec("python3").argv[0]
+    except (ImportError, KeyError) as error:  # KeyError: Jupyter's word for no kernel of this name
+        return False, f"missing ({error})", LAB
+    except RuntimeError as error:  # there is no home folder
+        return False, str(error), "Set HOME to a folder that you can write: Jupyter needs one."
     if Path(program).is_absolute() and Path(program).parent != Path(sys.executable).parent:
         advice = 'If notebooks miss packages, remove that kernel: "jupyter kernelspec remove python3".'
         return None, f"python3 runs {program}, not this Python", advice
@@ -144,7 +172,22 @@ def kernel() -> tuple:
 
 
 def cores() -> tuple:
-    return True, str(usable_cores())
+    here = os.cpu_count() or 1
+    limit = f", a limit for this process: the machine has {here}" if usable_cores() < here else ""
+    return True, f"{usable_cores()}{limit}"
+
+
+def load() -> tuple:
+    """Threads that share a core with other work wait for each other at every layer."""
+    try:
+        import psutil
+    except ImportError:
+        return None, "unknown without psutil", LAB
+    shares = psutil.cpu_percent(interval=0.2, percpu=True)  # of every core of the machine
+    busy = sum(shares) / 100
+    advice = ("What else runs can slow training with several threads many times: close it, or set OMP_NUM_THREADS=1 "
+              "before you start.")
+    return len(shares) - busy >= usable_cores() - 0.5 or None, f"other work keeps {busy:.1f} cores busy", advice
 
 
 def gpu() -> tuple:
@@ -153,16 +196,43 @@ def gpu() -> tuple:
     except Exception:
         return None, "unknown without PyTorch; the course needs none"
     if torch.cuda.is_available():
-        return None, f"CUDA: {torch.cuda.get_device_name()}"
-    return None, "MPS" if torch.backends.mps.is_available() else "none: the course needs none"
+        return None, f"CUDA: {torch.cuda.get_device_name()}; networks are trained on it"
+    mps = torch.backends.mps.is_available()
+    return None, "MPS; networks are trained on it" if mps else "none: the course needs none"
 
 
 def data_sets(root: Path) -> tuple:
-    here = [name for name, file in DATA_SETS.items() if (root / file).exists()]
-    absent = [name for name in DATA_SETS if name not in here]
-    found = f"in {root}: {', '.join(here) or 'none'}" + (f"; absent: {', '.join(absent)}" if absent else "")
+    """All files by their checksums: what a broken download has left would only be found when a network learns it."""
+    here, absent, parts, broken = [], [], [], []
+    for name, files in checksums.MD5.items():
+        try:
+            missing, damaged = checksums.look(name, root)
+        except OSError as error:  # a file that this user may not read
+            parts, damaged = [*parts, f"{name} ({error})"], []
+            continue
+        broken += damaged
+        if len(missing) == len(files):
+            absent.append(name)
+        elif missing:
+            parts.append(f"{name} (without {', '.join(path.name for path in missing)})")
+        elif not damaged:
+            here.append(name)
+    found = f"in {root}: {', '.join(here) or 'none'}" + "".join(
+        f"; {state}: {', '.join(map(str, names))}"
+        for state, names in (("absent", absent), ("incomplete", parts), ("damaged", broken)) if names)
+    if broken:
+        return False, found, "Delete what is damaged: it is downloaded again when its data set is next used."
     advice = "Nothing to do: digits and shapes come with the course, the others are downloaded when first used."
-    return not absent or None, found, advice
+    return not (absent or parts) or None, found, advice
+
+
+def notes() -> tuple:
+    """What `cnncourse progress` shows is kept in the home folder, if that can be written."""
+    from . import progress
+
+    advice = "Checks work without; to keep their outcomes, set CNNCOURSE_PROGRESS to a file that you can write."
+    why = progress.obstacle()
+    return not why or None, f"cannot be kept: {why}" if why else f"kept in {progress.path()}", advice
 
 
 def proxy() -> tuple:

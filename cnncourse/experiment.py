@@ -7,8 +7,9 @@ import inspect
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial, wraps
 from json import JSONDecodeError
 from pathlib import Path
 from statistics import fmean
@@ -32,8 +33,24 @@ LINE = ("epoch {epoch:3d}  loss {train_loss:.4f}  accuracy {train_accuracy:.2%} 
 RECORDS = Path(__file__).parent / "records"  # of the runs that the course ships
 
 
+def put_back(run: Callable) -> Callable:
+    """`run`, after which a network that the caller gave lies on the device on which it lay before, however the run
+    has ended: the caller goes on with it where the images are."""
+    @wraps(run)
+    def wrapped(model: str | nn.Module, *args, **options) -> Record:
+        weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+        before = None if weight is None else weight.device
+        try:
+            return run(model, *args, **options)
+        finally:
+            if before is not None:
+                model.to(before)
+    return wrapped
+
+
+@put_back
 def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recipe | None = None,
-        epochs: int | None = None, seed: int = 0, out: str | Path | None = None, device: str = "cpu",
+        epochs: int | None = None, seed: int = 0, out: str | Path | None = None, device: str | None = None,
         root: str | Path | None = None, label: str | None = None, verbose: bool = False, resume: bool = False,
         options: dict | None = None, speed: Speed = FAST, workers: int = 0) -> Record:
     """Train a network on a data set by a recipe, look at the test images once, and return the Record.
@@ -46,8 +63,9 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     out: a directory that receives, after every epoch, `record.json`, `checkpoint.pt` and, when the validation accuracy
     is the best so far, `best.pt`. resume: go on from its checkpoint, as if the run had never stopped.
     root: as in `data.load`. label: the name that plots show. verbose: print a line an epoch. workers: processes that
-    decode photographs. device: "cpu", "cuda" or "mps". speed: switches of the step. Ctrl-C ends the training after the
-    epochs that are done, and returns their record.
+    decode photographs. device: "cpu", "cuda" or "mps"; by default that of `device_at_hand`. A network that was given is
+    put back where it lay. speed: switches of the step. Ctrl-C ends the training after the epochs that are done, and
+    returns their record.
 
     Raises ValueError for unknown names, images that do not fit the network, a checkpoint of another run and a
     directory that holds a run, if it is not resumed; FileNotFoundError where a data set is missing; train.Diverged for
@@ -69,7 +87,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
         name, sketch = type(model).__name__, model
         if options:
             raise ValueError(f"options are for a network that is built by its name: this {name} is built already")
-    rank, processes, device = together(device)
+    rank, processes, device = together(device or device_at_hand())
+    speed = speed.on(device)
     if isinstance(data, str):
         if not hasattr(sketch, "input_shape"):
             raise ValueError(f"{name} has no `input_shape` that says which images it takes: give the data themselves, "
@@ -93,7 +112,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     placed = {"device": device, "memory_format": speed.memory_format, "workers": workers, "share": (rank, processes)}
     training = data.batches("train", recipe.batch_size, recipe.augment, seed, **placed)
     validation, test = (data.batches(split, 128, **placed) for split in ("validation", "test"))
-    optimizer = recipe.make_optimizer(model, speed.fused and torch.device(device).type in ("cpu", "cuda"))
+    optimizer = recipe.make_optimizer(model, speed.fused)
     steps = len(training)  # of an epoch
     scheduler = recipe.make_scheduler(optimizer, recipe.epochs * steps)
     heads = any(child.startswith("aux") for child, _ in model.named_children())
@@ -139,7 +158,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
         result = run_epoch(model, test)
     except KeyboardInterrupt:
         record.config["stopped"] = f"by hand, after {len(record.rows)} of {recipe.epochs} epochs"
-        warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=2)
+        warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=3)
         return record
     finally:
         bar.close()
@@ -226,6 +245,31 @@ class Files:
         load_checkpoint(path, *self.state)
         self.record.rows[:] = then.rows
         return len(then.rows)
+
+
+def devices() -> list[str]:
+    """The kinds of device that PyTorch finds on this machine, the fastest first."""
+    return [*["cuda"] * torch.cuda.is_available(), *["mps"] * torch.backends.mps.is_available(), "cpu"]
+
+
+@cache
+def device_at_hand() -> str:
+    """Where a network is trained if nobody says where: on the GPU that is found and works, else on the processor. The
+    first call prints which GPU it is."""
+    processes, rank = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), os.environ.get("LOCAL_RANK", "0")  # of torchrun
+    room = {"cuda": torch.cuda.device_count(), "mps": int("WORLD_SIZE" not in os.environ)}  # each process takes a GPU
+    for device in (kind for kind in devices() if processes <= room.get(kind, 0)):
+        try:  # PyTorch also finds GPUs that are too old for it, or full
+            images, weights = torch.ones(2, 1, 1, 3, 3, device=f"cuda:{rank}" if device == "cuda" else device)
+            nn.functional.conv2d(images, weights).item()
+        except RuntimeError as error:
+            warnings.warn(f"there is a GPU ({device}), but PyTorch cannot compute on it: training stays on the "
+                          f"processor ({str(error).splitlines()[0]})", stacklevel=3)
+            continue
+        if rank == "0":
+            print(f"Training on the GPU: {torch.cuda.get_device_name() if device == 'cuda' else 'Apple, by MPS'}")
+        return device
+    return "cpu"
 
 
 def together(device: str) -> tuple[int, int, str]:

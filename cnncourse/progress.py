@@ -9,9 +9,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from . import expanded
+
 
 def path() -> Path:
-    return Path(os.environ.get("CNNCOURSE_PROGRESS") or Path.home() / ".cnncourse" / "progress.jsonl")
+    return expanded(os.environ.get("CNNCOURSE_PROGRESS") or "~/.cnncourse/progress.jsonl")
+
+
+def obstacle() -> str:
+    """Why no notes can be kept; empty where they can."""
+    try:
+        path().parent.mkdir(parents=True, exist_ok=True)
+        path().open("a", encoding="utf-8").close()
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def note(exercise: str, outcome: str) -> None:
@@ -28,7 +40,7 @@ def note(exercise: str, outcome: str) -> None:
 def attempts() -> dict[str, list[dict]]:
     """The lines by exercise, oldest first. Lines that a crash has cut are left out."""
     found: dict[str, list[dict]] = {}
-    with suppress(FileNotFoundError):
+    with suppress(OSError):  # no file yet, or none that can be read: `obstacle` says why
         for text in path().read_text(encoding="utf-8").splitlines():
             with suppress(json.JSONDecodeError, KeyError, TypeError):
                 line = json.loads(text)

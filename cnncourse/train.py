@@ -8,7 +8,7 @@ import pickle
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -32,7 +32,8 @@ class Diverged(ArithmeticError):
 @dataclass(frozen=True)
 class Speed:
     """Switches that change the time of a step and not the curve, rounding apart. The defaults are the fastest that hold
-    on every machine; `cnncourse bench steps` measures each.
+    on every processor and on Nvidia's GPUs; `on` takes away what another device cannot do. `cnncourse bench steps`
+    measures each.
 
     channels_last: store images as N x H x W x C, as convolutions want them. fused: one call updates all weights.
     autocast: convolutions in bfloat16 (new GPUs and some processors). compile: torch.compile, with a slow start.
@@ -42,6 +43,13 @@ class Speed:
     fused: bool = True
     autocast: bool = False
     compile: bool = False
+
+    def on(self, device: str) -> "Speed":
+        """These switches, without those that are not proven on a device. On Apple's GPUs the backward pass of pooling
+        and batch normalisation in channels_last ends the program or gives false gradients (PyTorch's issues 175190 and
+        175189)."""
+        proven = torch.device(device).type in ("cpu", "cuda")
+        return self if proven else replace(self, channels_last=False, fused=False)
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -1,14 +1,19 @@
-"""Every test runs on few threads, because several test processes share the cores, and on the same random numbers."""
+"""Every test runs on few threads, because several test processes share the cores, on the processor, where equal seeds
+give equal numbers, and on the same random numbers."""
 
+import functools
 import os
 import shutil
 import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["CNNCOURSE_PROGRESS"] = os.path.join(tempfile.mkdtemp(), "progress.jsonl")  # tests solve nothing
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+
+torch.backends.mps.is_available = functools.cache(lambda: False)  # PyTorch itself asks for a cached function
 
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals, forks and sockets of POSIX")
 

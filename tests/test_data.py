@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 import warnings
@@ -7,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cnncourse import data
+from cnncourse import checksums, data
 
 
 def test_digits_are_split_into_fixed_stratified_parts():
@@ -127,6 +128,53 @@ def test_an_absent_data_set_says_what_to_put_where(name, files, tmp_path, monkey
     monkeypatch.setattr(mnist, "download_and_extract_archive", offline)
     with pytest.raises(FileNotFoundError, match=f"{files}.*'digits' or 'shapes'"):
         data.load(name, root=tmp_path)
+
+
+@pytest.mark.parametrize("name", checksums.MD5)
+@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>Log in", b"\0\0\x08\x03\0\0\xea\x60", "whole"],
+                         ids=["empty", "a web page", "cut short", "of another set"])
+def test_a_damaged_file_is_named_before_it_is_read_and_kept(name, content, tmp_path, monkeypatch):
+    """Also where the set cannot be read at all, and where the file is a whole one of another set."""
+    files = [tmp_path / file for file in checksums.MD5[name]]
+    monkeypatch.setitem(checksums.MD5, name, {file: hashlib.md5(file.encode()).hexdigest()
+                                              for file in checksums.MD5[name]})
+    for path, file in zip(files, checksums.MD5[name], strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.encode())
+    content = files[0].read_bytes() if content == "whole" else content
+    files[-1].write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        data.load(name, root=tmp_path)
+    assert str(error.value).startswith(f"{files[-1]} is damaged: delete what is damaged, and ")
+    assert files[-1].read_bytes() == content
+
+
+def test_an_incomplete_data_set_says_which_file_is_missing(tmp_path, monkeypatch):
+    from torchvision.datasets import mnist
+
+    def offline(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(mnist, "download_and_extract_archive", offline)
+    *rest, missing = checksums.MD5["mnist"]
+    monkeypatch.setitem(checksums.MD5, "mnist", dict.fromkeys([*rest, missing], hashlib.md5(b"").hexdigest()))
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    for file in rest:
+        (tmp_path / file).touch()
+    with pytest.raises(FileNotFoundError, match=r"as a whole \(t10k-labels-idx1-ubyte missing\) and could not"):
+        data.load("mnist", root=tmp_path)
+
+
+def test_the_checksums_are_those_that_torchvision_knows():
+    """Of the sets of handwriting and clothes it knows those of the packed files alone."""
+    from torchvision import datasets
+
+    for cls in (datasets.CIFAR10, datasets.CIFAR100):
+        theirs = dict([*cls.train_list, *cls.test_list, (cls.meta["filename"], cls.meta["md5"])])
+        assert checksums.MD5[cls.__name__.lower()] == {f"{cls.base_folder}/{file}": md5 for file, md5 in theirs.items()}
+    for name, cls in (("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST)):
+        files = [f"{cls.__name__}/raw/{file.removesuffix('.gz')}" for file, _ in cls.resources]
+        assert list(checksums.MD5[name]) == files
 
 
 def photographs(root, classes=("cat", "dog"), n=10, size=(40, 30)):

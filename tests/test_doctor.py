@@ -1,5 +1,6 @@
 """The doctor says what to do, whatever is missing, and never shows a traceback."""
 
+import hashlib
 import shutil
 import sys
 from collections import namedtuple
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from cnncourse import doctor
+from cnncourse import checksums, doctor
 from cnncourse.doctor import Check, checks, render
 
 GB = 1e9
@@ -54,6 +55,24 @@ def test_a_mismatched_pair_is_found_by_using_it_and_both_versions_are_told(look,
     assert "together" in advice
 
 
+def test_a_pair_that_fails_at_its_import_is_a_fault_too(monkeypatch, tmp_path):
+    (tmp_path / "torchvision.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    ok, found, advice = doctor.pytorch()
+    assert ok is False and "torchvision::nms" in found and "together" in advice
+
+
+@pytest.mark.parametrize("shares, usable, ok", [
+    ([3, 5], 2, True), ([40, 30], 2, None), ([100, 100], 2, None), ([80], 1, None), ([20], 1, True),
+    ([100, 100, 0, 0], 2, True), ([100, 100, 80, 0], 2, None)], ids=str)
+def test_other_work_is_noted_where_it_takes_half_a_core_from_the_course(shares, usable, ok, look, monkeypatch):
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: shares)
+    monkeypatch.setattr(doctor, "usable_cores", lambda: usable)
+    check = look("load")
+    assert check.ok is ok and f"{sum(shares) / 100:.1f} cores" in check.found and "OMP_NUM_THREADS=1" in check.advice
+
+
 def test_nothing_at_all_installed_is_told_without_a_traceback(tmp_path, without_torch, monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
@@ -65,7 +84,9 @@ def test_nothing_at_all_installed_is_told_without_a_traceback(tmp_path, without_
     monkeypatch.setattr(shutil, "which", lambda _: None)
     found = checks(tmp_path / "not" / "there")
     faults = {check.name for check in found if check.ok is False}
-    assert faults == {"memory", "PyTorch", "other packages", "Jupyter kernel"}
+    assert faults == {"PyTorch", "other packages", "Jupyter kernel"}
+    lab = [check for check in found if check.advice.endswith('python -m pip install -c constraints.txt -e ".[lab]"')]
+    assert [(check.name, check.ok) for check in lab] == [("memory", None), ("load", None), ("Jupyter kernel", False)]
     assert all(check.advice for check in found if check.ok is False)
     assert "Traceback" not in render(found)
 
@@ -79,11 +100,12 @@ def test_a_missing_package_and_one_too_old_are_named(look, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "given, ok", [((3, 10, 9), False), ((3, 11, 0), True), ((3, 13, 5), True), ((3, 14, 0), False)]
+    "given, ok", [((3, 10, 9), False), ((3, 11, 0), True), ((3, 14, 5), True), ((3, 15, 0), None)]
 )
-def test_python_is_right_from_3_11_to_3_13(given, ok, monkeypatch):
+def test_python_is_right_from_3_11_to_3_14_and_a_newer_one_is_noted(given, ok, monkeypatch):
     monkeypatch.setattr(doctor.sys, "version_info", given)
-    assert doctor.python()[0] is ok
+    found, _, advice = doctor.python()
+    assert found is ok and (ok or "3.14" in advice)
 
 
 @pytest.mark.parametrize("free, ok", [(0.5, False), (3, None), (20, True)])
@@ -114,16 +136,25 @@ def test_a_kernel_of_another_python_is_noted(look, monkeypatch, tmp_path):
     assert look("Jupyter kernel").ok is False and "pip install" in look("Jupyter kernel").advice
 
 
-def test_absent_data_sets_are_a_note_and_present_ones_are_named(look, tmp_path):
+def test_every_file_of_a_data_set_is_looked_at(look, tmp_path, monkeypatch):
     assert look("data sets").ok is None and "digits and shapes" in look("data sets").advice
-    (tmp_path / "cifar-10-batches-py").mkdir()
-    (tmp_path / "cifar-10-batches-py" / "data_batch_1").touch()
-    here, absent = look("data sets").found.split("; absent: ")
-    assert here.endswith(": cifar10") and absent == "mnist, fashion_mnist, cifar100"
-    for file in doctor.DATA_SETS.values():
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).touch()
+    monkeypatch.setattr(checksums, "MD5", {name: dict.fromkeys(files, hashlib.md5(b"").hexdigest())
+                                           for name, files in checksums.MD5.items()})  # as if whole files were empty
+    whole = {name: [tmp_path / file for file in files] for name, files in checksums.MD5.items()}
+    for path in whole["cifar10"]:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert look("data sets").found == f"in {tmp_path}: cifar10; absent: mnist, fashion_mnist, cifar100"
+    for path in sum(whole.values(), []):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     assert look("data sets").ok is True
+    whole["mnist"][1].unlink()
+    check = look("data sets")
+    assert check.ok is None and "; incomplete: mnist (without train-labels-idx1-ubyte)" in check.found
+    whole["cifar100"][0].write_bytes(b"<!DOCTYPE html>")
+    check = look("data sets")
+    assert check.ok is False and check.found.endswith(f"; damaged: {whole['cifar100'][0]}") and "Delete" in check.advice
 
 
 def test_a_proxy_is_noted_without_showing_its_password(look, monkeypatch):

@@ -16,7 +16,8 @@ ALLOWED = {
     "bench": {"data", "layers", "models", "train"},
     "cli": {"architecture", "bench", "doctor", "editions", "exam", "execute", "exercises", "experiment", "models",
             "plots", "progress", "recipes", "record", "trace", "train"},
-    "data": {"shapes"},
+    "data": {"checksums", "shapes"},
+    "doctor": {"checksums", "progress"},
     "editions": {"exercises"},
     "exam": {"arithmetic"},
     "exercises.__init__": {"progress"},
@@ -87,7 +88,7 @@ def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
 
 
-@pytest.mark.parametrize("module", ["arithmetic", "record", "progress"])
+@pytest.mark.parametrize("module", ["arithmetic", "checksums", "record", "progress"])
 def test_modules_of_the_standard_library_alone_do_not_bring_numpy(module):
     assert "numpy" not in loaded_by(f"import cnncourse.{module}")
 
