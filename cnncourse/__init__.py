@@ -77,8 +77,9 @@ def idle_cores() -> int:
     return max(1, min(cores(), (os.cpu_count() or 1) - min(looks)))
 
 
-def choose_threads() -> None:
-    """Set what PyTorch's threads read when torch is imported; what the user has set stays.
+def choose_threads() -> bool:
+    """Set what PyTorch reads when it is imported: how its threads wait, and where another program takes a core, how
+    many there are. Returns False where the user has chosen their number, which stays.
 
     After each small operation the threads wait for each other, by default awake: where another program takes a core, a
     step then takes 25 times as long. Asleep they leave the core to whom it is waiting for. And a core that is taken has
@@ -86,12 +87,13 @@ def choose_threads() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if any(name in os.environ for name in THREAD_LIMITS):
-        return
+        return False
     free, twins = idle_cores(), Path("/sys/devices/system/cpu/smt/active")  # PyTorch takes one of two twin cores
     if free < (os.cpu_count() or 1) // (2 if twins.exists() and twins.read_text().strip() == "1" else 1):
         os.environ["OMP_NUM_THREADS"] = str(free)
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(free)
+    return True
 
 
 @contextmanager
@@ -109,4 +111,4 @@ def replacing(path: str | Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-choose_threads()
+THREADS_ARE_OURS = choose_threads()

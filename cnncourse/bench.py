@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from . import THREAD_LIMITS, cores
 from .data import Batches, Split
 from .layers import LocalResponseNorm, local_response_norm
 from .models import MODELS
@@ -36,16 +37,17 @@ class Ratio:
 
 
 def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds: int) -> Ratio:
-    """One uncounted round, then `rounds` in which both run once, in alternating order."""
+    """One uncounted round, then `rounds` in which both run once, in alternating order. A program that returns its own
+    (wall, CPU) seconds is believed."""
     pairs = []
     for i in range(rounds + 1):
         times = {}
         for run in (run_ours, run_other) if i % 2 else (run_other, run_ours):
             wall, cpu = time.perf_counter(), sum(os.times()[:4])  # with the worker processes that have ended
-            run()
+            told = run()
             if torch.cuda.is_initialized():
                 torch.cuda.synchronize()
-            times[run] = time.perf_counter() - wall, max(sum(os.times()[:4]) - cpu, 0.01)
+            times[run] = told or (time.perf_counter() - wall, max(sum(os.times()[:4]) - cpu, 0.01))
         pairs.append([a / b for a, b in zip(times[run_other], times[run_ours], strict=True)])
     return Ratio(ours, other, *(f"{median(r):.2f} [{min(r):.2f} - {max(r):.2f}]"
                                 for r in zip(*pairs[1:], strict=True)))
@@ -187,6 +189,38 @@ def process(code: str, environment: dict | None = None) -> None:
                    capture_output=True)
 
 
+def busy(rounds: int, device: str) -> Iterator[Ratio]:
+    """The threads that the course chooses, beside another program that keeps a core busy and without one, against
+    PyTorch's own (as many as cores, waiting awake) and against one thread."""
+    for words, others in (("beside a busy program", 1), ("alone", 0)):
+        programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(others)]
+        try:
+            for name, steps in (("lenet5", 40), ("resnet20", 4)):
+                ours = partial(steps_apart, name, steps)
+                for label, theirs in (
+                        ("PyTorch's own threads", partial(steps_apart, name, steps, first="import torch",
+                                                          OMP_NUM_THREADS=str(cores()))),
+                        ("one thread", partial(steps_apart, name, steps, OMP_NUM_THREADS="1"))):
+                    yield ratio(f"{name} step, {words}", label, ours, theirs, rounds)
+        finally:
+            for program in programs:
+                program.kill()
+
+
+def steps_apart(name: str, steps: int, first: str = "", **environment: str) -> tuple[float, float]:
+    """(wall, CPU) seconds of training steps in a process of its own, in which `first` runs before the course comes."""
+    code = (f"{first}\nimport time\nfrom cnncourse.bench import *\n"
+            f"step = training_step(MODELS[{name!r}](), 128, FAST)\nstep()\n"
+            f"wall, cpu = time.perf_counter(), time.process_time()\nfor _ in range({steps}): step()\n"
+            "print(time.perf_counter() - wall, time.process_time() - cpu)")
+    limits = (*THREAD_LIMITS, "OMP_WAIT_POLICY")
+    clean = {key: value for key, value in os.environ.items() if key not in limits}
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=clean | environment, capture_output=True,
+                          text=True)
+    wall, cpu = map(float, done.stdout.split())
+    return wall, cpu
+
+
 NOTEBOOK = """
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
@@ -205,4 +239,4 @@ def start(rounds: int, device: str) -> Iterator[Ratio]:
         yield ratio(label, "import of torch", partial(process, code), partial(process, "import torch"), rounds)
 
 
-SUITES = {"models": models, "loop": loop, "steps": steps, "start": start}
+SUITES = {"models": models, "loop": loop, "steps": steps, "busy": busy, "start": start}

@@ -246,7 +246,7 @@ def cut(indices: np.ndarray, labels: np.ndarray, size: int | float) -> tuple[np.
 
 
 def of_sklearn(file: str) -> Path:
-    """A file of scikit-learn's data sets, such as "images/china.jpg". Its own loaders bring scipy.stats, and with it two
+    """A file of scikit-learn's data sets, such as "images/china.jpg". Its own loaders bring scipy.stats and two
     seconds."""
     return Path(find_spec("sklearn").origin).parent / "datasets" / file
 

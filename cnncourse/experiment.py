@@ -4,8 +4,10 @@ import ast
 import atexit
 import hashlib
 import inspect
+import math
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +21,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from . import layers, pick
+from . import THREADS_ARE_OURS, cores, layers, pick
 from .data import Batches, Data, load
 from .models import MODELS
 from .recipes import RECIPES, Recipe
@@ -28,6 +30,7 @@ from .trace import Table, on_meta
 from .train import Speed, cross_entropy, fit, load_checkpoint, read_checkpoint, run_epoch, save_checkpoint, with_heads
 
 FAST = Speed()
+LOOK, SLOW = 5.0, 3.0  # seconds between two looks at the pace of the steps, and how much slower is told
 LINE = ("epoch {epoch:3d}  loss {train_loss:.4f}  accuracy {train_accuracy:.2%}  "
         "validation loss {validation_loss:.4f}  accuracy {validation_accuracy:.2%}  {seconds:.1f} s")
 RECORDS = Path(__file__).parent / "records"  # of the runs that the course ships
@@ -181,15 +184,30 @@ class Seeded:
 
 
 class Counted:
-    """Batches that move a progress bar on, one step each: an epoch may take minutes."""
+    """Batches that move a progress bar on, one step each: an epoch may take minutes. Where steps become much slower
+    than they were, a warning says so once."""
 
     def __init__(self, batches: Batches | Seeded, bar: tqdm):
-        self.batches, self.bar = batches, bar
+        self.batches, self.bar, self.fastest, self.said = batches, bar, math.inf, False
 
     def __iter__(self):
+        steps, since = 0, time.perf_counter()
         for batch in self.batches:
             yield batch
             self.bar.update()
+            steps += 1
+            if (seconds := time.perf_counter() - since) > LOOK:
+                self.look(seconds / steps)
+                steps, since = 0, time.perf_counter()
+
+    def look(self, pace: float) -> None:
+        """pace: seconds a step."""
+        self.fastest = min(self.fastest, pace)
+        if pace > SLOW * self.fastest and not self.said and not self.bar.disable:
+            self.said = True
+            warnings.warn(f"a step takes {pace / self.fastest:.0f} times as long as before: another program uses the "
+                          "processor. Close it, or train in one thread: stop this run, set OMP_NUM_THREADS=1 and start "
+                          "it again (--resume goes on with it)", stacklevel=2)
 
 
 class Files:
@@ -244,6 +262,9 @@ class Files:
                                  "its arguments, or choose another directory")
         load_checkpoint(path, *self.state)
         self.record.rows[:] = then.rows
+        if THREADS_ARE_OURS:  # another number would round otherwise
+            torch.set_num_threads(min(then.machine.get("threads", torch.get_num_threads()), cores()))
+            self.record.machine["threads"] = torch.get_num_threads()
         return len(then.rows)
 
 
