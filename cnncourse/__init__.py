@@ -46,7 +46,7 @@ def control_groups(controller: str) -> Iterator[Path]:
         lines = OWN_GROUPS.read_text().splitlines()
     except OSError:
         return
-    for _, controllers, path in (line.split(":", 2) for line in lines):
+    for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") > 1):
         if controller in controllers.split(",") or not controllers:  # version 2 has one tree for all controllers
             for top in [CGROUPS / controller] if controllers else [CGROUPS, CGROUPS / "unified"]:
                 own = top / path.lstrip("/")
