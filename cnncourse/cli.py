@@ -326,6 +326,10 @@ def main() -> int:
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         return args.function(args)
+    except ModuleNotFoundError as error:
+        print(f"cnncourse: {args.function.__name__} needs {error.name}, which is not installed: in the course's folder, "
+              'python -m pip install -c constraints.txt -e ".[lab]"', file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(f"cnncourse: {error}", file=sys.stderr)
         return 2
