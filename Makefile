@@ -33,13 +33,16 @@ uv = $(BIN)/uv pip install --python $(BIN)/python $(packages)
 ask = UV_HTTP_RETRIES=0 UV_HTTP_CONNECT_TIMEOUT=4 UV_HTTP_TIMEOUT=4 \
 	$(uv) --torch-backend=$(TORCH) --dry-run --no-deps torch >/dev/null 2>&1 \
 	|| ! echo "PyTorch's own source of $(TORCH) builds does not answer: those of the usual index are taken."
+# An environment that cannot be used, half made or of another Python, is made anew.
+ready = test -x $(BIN)/pip && $(call new_enough,$(BIN)/python) 2>/dev/null
 too_old = { echo "The course needs Python 3.11 or newer, and $(PYTHON) is not: install one of Python $(PYTHONS), and name it \
 	as in: make course PYTHON=python3.13"; exit 1; }
-failed = { echo "The course was not installed, for the reason above: it takes the internet, 7 GB of disk, a folder that can be \
-	written, and one of Python $(PYTHONS) (this is $$($(PYTHON) --version))."; exit 1; }
+this = $$($(BIN)/python --version 2>/dev/null || $(PYTHON) --version)
+failed = { echo "The course was not installed, for the reason above: it takes the internet, 7 GB of disk, a folder that can \
+	be written, and one of Python $(PYTHONS) (this is $(this))."; exit 1; }
 define install
-	@$(call new_enough,$(PYTHON)) || $(too_old)
-	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv || $(failed)
+	@$(ready) || $(call new_enough,$(PYTHON)) || $(too_old)
+	@$(ready) || $(PYTHON) -m venv --clear .venv || $(failed)
 	@$(BIN)/python -m pip install --quiet uv || $(failed)
 	@$(if $(TORCH),{ $(ask); } && $(uv) --torch-backend=$(TORCH) -e '$(1)' ||) $(uv) -e '$(1)' \
 		|| $(BIN)/python -m pip install $(packages) -e '$(1)' || $(failed)
