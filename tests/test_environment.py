@@ -97,7 +97,7 @@ def test_a_hosted_edition_moves_no_package_that_colab_has():
     uv = shutil.which("uv", path=Path(sys.executable).parent) or shutil.which("uv")
     if not uv:
         pytest.skip("uv is not installed")
-    done = subprocess.run([uv, "pip", "compile", "--quiet", "pyproject.toml", "--constraints", str(COLAB),
+    done = subprocess.run([uv, "pip", "compile", "--quiet", "pyproject.toml", "-c", str(COLAB),
                            "--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "linux"],
                           capture_output=True, text=True, cwd=ROOT, env=os.environ | {
                               "UV_HTTP_RETRIES": "0", "UV_HTTP_CONNECT_TIMEOUT": "4", "UV_PYTHON_DOWNLOADS": "never"})
