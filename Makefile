@@ -1,11 +1,17 @@
 # Two commands: `make course` executes every notebook, `make test` proves every claim. Both set up .venv first.
-PYTHON ?= python3
 JOBS ?= 2
 OUT := build/course
 BIN := .venv/bin
 comma := ,
-# CPU-only PyTorch on Linux, which saves several GB of disk: make course TORCH=cpu
-TORCH ?=
+# python3, or where that is too old the first of the others that is here. To take another: make course PYTHON=python3.13
+PYTHONS := 3.11 3.12 3.13 3.14
+new_enough = $(1) -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(or $(shell for p in python3 $(PYTHONS:%=python%); do \
+	$(call new_enough,$$p) 2>/dev/null && echo $$p && break; done),python3)
+# PyTorch's CPU builds on Linux without an NVIDIA GPU: they save several GB. To take the others: make course TORCH=
+TORCH ?= $(shell test "$$(uname)" != Linux || command -v nvidia-smi >/dev/null || echo cpu)
+# To install the newest versions in place of those that the course was tested with: make test CONSTRAINTS=/dev/null
+CONSTRAINTS ?= constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help course test mutants bench lab notebooks book slides clean
@@ -21,17 +27,30 @@ help:
 	@echo "make notebooks execute the notebooks in place, so that their stored outputs are true"
 
 # What is installed is current until one of these files changes. uv is several times faster than pip; where a proxy or
-# mirror is known to pip alone, pip does it.
+# mirror is known to pip alone, pip does it. PyTorch's own source is asked once before, as not every network reaches it.
+packages = --only-binary :all: -c $(CONSTRAINTS)
+uv = $(BIN)/uv pip install --python $(BIN)/python $(packages)
+ask = UV_HTTP_RETRIES=0 UV_HTTP_CONNECT_TIMEOUT=4 UV_HTTP_TIMEOUT=4 \
+	$(uv) --torch-backend=$(TORCH) --dry-run --no-deps torch >/dev/null 2>&1 \
+	|| ! echo "PyTorch's own source of $(TORCH) builds does not answer: those of the usual index are taken."
+# An environment that cannot be used, half made or of another Python, is made anew.
+ready = test -x $(BIN)/pip && $(call new_enough,$(BIN)/python) 2>/dev/null
+too_old = { echo "The course needs Python 3.11 or newer, and $(PYTHON) is not: install one of Python $(PYTHONS), and name it \
+	as in: make course PYTHON=python3.13"; exit 1; }
+this = $$($(BIN)/python --version 2>/dev/null || $(PYTHON) --version)
+failed = { echo "The course was not installed, for the reason above: it takes the internet, 7 GB of disk, a folder that can \
+	be written, and one of Python $(PYTHONS) (this is $(this))."; exit 1; }
 define install
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt $(if $(TORCH),--torch-backend=$(TORCH)) -e '$(1)' \
-		|| $(BIN)/python -m pip install -c constraints.txt -e '$(1)'
-	touch $@
+	@$(ready) || $(call new_enough,$(PYTHON)) || $(too_old)
+	@$(ready) || $(PYTHON) -m venv --clear .venv || $(failed)
+	@$(BIN)/python -m pip install --quiet uv || $(failed)
+	@$(if $(TORCH),{ $(ask); } && $(uv) --torch-backend=$(TORCH) -e '$(1)' ||) $(uv) -e '$(1)' \
+		|| $(BIN)/python -m pip install $(packages) -e '$(1)' || $(failed)
+	@touch $@
 endef
 
 .venv/student: pyproject.toml constraints.txt
-	$(call install,.)
+	$(call install,.[lab])
 
 .venv/developer: pyproject.toml constraints.txt
 	$(call install,.[dev$(comma)book$(comma)teach])

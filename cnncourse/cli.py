@@ -100,6 +100,7 @@ def export(args: argparse.Namespace) -> int:
     from . import editions
 
     editions.require_no_answers(args.out)
+    folder = args.out.resolve().name
     for path in chosen(args.notebooks):
         notebook, lesson = nbformat.read(path, as_version=4), path.stem
         target = args.out / path.name
@@ -111,7 +112,7 @@ def export(args: argparse.Namespace) -> int:
         elif args.edition == "clean":
             notebook = editions.clean(notebook)
         else:
-            notebook = editions.hosted(notebook, path.name, args.hosted)
+            notebook = editions.hosted(notebook, f"{folder}/{path.name}", args.hosted)
         if target.resolve() == path.resolve():
             raise ValueError(f"{args.out} holds the notebooks themselves: choose another directory")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +121,9 @@ def export(args: argparse.Namespace) -> int:
     if args.edition == "nbgrader":
         editions.write(args.out / "nbgrader_config.py", editions.CONFIGURATION)
         print(f"next: cd {args.out}; nbgrader generate_assignment NAME")
+    elif args.edition is None:
+        print(f"next: commit these as {folder}/ at the top of {args.hosted}, on its branch main, and push: there the "
+              "links lead")
     return 0
 
 
@@ -251,8 +255,9 @@ def parser() -> argparse.ArgumentParser:
     for name, words in (("solutions", "every exercise answered"), ("clean", "code and headings only, for recall"),
                         ("nbgrader", "assignments that nbgrader generates and grades")):
         edition.add_argument(f"--{name}", dest="edition", action="store_const", const=name, help=words)
-    edition.add_argument("--hosted", metavar="OWNER/NAME", help="with links that open it on Colab and Kaggle from this "
-                         "repository on GitHub, and a cell that installs the course there")
+    edition.add_argument("--hosted", metavar="OWNER/NAME", help="with links that open it on Colab and Kaggle, and a "
+                         "cell that installs the course there, from your copy of the repository on GitHub: the links "
+                         "lead to the folder DIR at the top of its branch main, so commit it there and push")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the edition goes")
 
     sub = command(exam, "Write a sheet of convolution arithmetic with fresh numbers, and its key.")
@@ -336,6 +341,10 @@ def main() -> int:
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         return args.function(args)
+    except ModuleNotFoundError as error:
+        print(f"cnncourse: {args.function.__name__} needs {error.name}, which is not installed: in the folder of "
+              'the course, python -m pip install -c constraints.txt -e ".[lab]"', file=sys.stderr)
+        return 2
     except (ValueError, OSError) as error:
         print(f"cnncourse: {error}", file=sys.stderr)
         return 2

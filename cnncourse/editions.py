@@ -8,7 +8,9 @@ import copy
 import hashlib
 import inspect
 import json
+import re
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from nbformat import NotebookNode
@@ -131,13 +133,17 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def hosted(notebook: NotebookNode, name: str, repository: str) -> NotebookNode:
+def hosted(notebook: NotebookNode, place: str, repository: str) -> NotebookNode:
     """A notebook that runs on Colab and Kaggle: links that open it there, and a first cell that installs the course.
 
-    name: the notebook's file. repository: "owner/name" on GitHub, of the course or of an instructor's copy.
+    repository: "owner/name" on GitHub, of the instructor's copy of the course. place: where in it the notebook will be,
+    on the branch main. Raises ValueError where `repository` is not of this form.
     """
+    if not re.fullmatch(r"[A-Za-z0-9-]+/(?!\.+$)[\w.-]+(?<!\.git)", repository, re.ASCII):
+        raise ValueError(f"--hosted takes the OWNER/NAME of a repository on GitHub, such as octocat/cnncourse, "
+                         f"not {repository!r}")
     notebook = copy.deepcopy(notebook)
-    place = f"{repository}/blob/main/notebooks/{name}"
+    place = f"{repository}/blob/main/{quote(place)}"
     links = (f"[Open in Colab](https://colab.research.google.com/github/{place}) · "
              f"[Open in Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/{place})")
     notebook.cells[0].source += f"\n\n{links}"

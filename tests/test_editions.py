@@ -60,16 +60,35 @@ def test_the_clean_edition_holds_code_and_headings_alone(lesson):
 
 
 def test_the_hosted_edition_installs_the_course_only_where_it_is_missing():
-    notebook = editions.hosted(read("04_vgg"), "04_vgg.ipynb", "someone/course")
-    links = notebook.cells[0].source
-    assert "colab.research.google.com/github/someone/course/blob/main/notebooks/04_vgg.ipynb" in links
-    assert "kaggle.com/kernels/welcome?src=https://github.com/someone/course/blob/main/notebooks/04_vgg.ipynb" in links
+    notebook = editions.hosted(read("04_vgg"), "colab/04_vgg.ipynb", "someone/course")
     called = []
     shell = SimpleNamespace(run_line_magic=lambda *words: called.append(words))
     exec(notebook.cells[1].source, {"get_ipython": lambda: shell})
     assert called == []
     exec(notebook.cells[1].source.replace("'cnncourse'", "'no_such_package'"), {"get_ipython": lambda: shell})
     assert called == [("pip", "install --quiet git+https://github.com/someone/course")]
+
+
+def test_the_links_of_the_hosted_edition_open_the_notebook_that_has_the_installing_cell(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "class of {2026}"
+    monkeypatch.setattr(sys, "argv", ["cnncourse", "export", "04", "--hosted", "someone/course.2", "--out", str(out)])
+    assert cli.main() == 0
+    said = capsys.readouterr().out
+    assert "commit these as class of {2026}/ at the top of someone/course.2, on its branch main" in said
+    notebook = nbformat.read(out / "04_vgg.ipynb", as_version=4)
+    assert "git+https://github.com/someone/course.2'" in notebook.cells[1].source
+    place = "github{}/someone/course.2/blob/main/class%20of%20%7B2026%7D/04_vgg.ipynb)"
+    assert f"(https://colab.research.google.com/{place.format('')}" in notebook.cells[0].source
+    assert f"(https://kaggle.com/kernels/welcome?src=https://{place.format('.com')}" in notebook.cells[0].source
+
+
+@pytest.mark.parametrize("given", ["owner", "https://github.com/a/b", "github.com/a/b", "a b/c", "a/b c", "a/b/", "/b",
+                                   "", "a/b/c", "a/..", "a/b.git", "a/b\n", "git@github.com:a/b", "a/b#c"])
+def test_what_is_no_repository_is_refused_before_anything_is_written(given, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cnncourse", "export", "--hosted", given, "--out", str(tmp_path / "colab")])
+    assert cli.main() == 2 and list(tmp_path.iterdir()) == []
+    assert f"takes the OWNER/NAME of a repository on GitHub, such as octocat/cnncourse, not {given!r}" in (
+        capsys.readouterr().err)
 
 
 def test_every_edition_is_written_and_the_source_is_not(tmp_path, monkeypatch, capsys):
