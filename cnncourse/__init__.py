@@ -1,5 +1,7 @@
 """cnncourse: readable reference implementations for a course on classic convolutional networks."""
 
+from __future__ import annotations  # the doctor speaks on older Pythons, too
+
 import os
 import sys
 import time
@@ -14,7 +16,7 @@ __version__ = "0.1.0"
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 T = TypeVar("T")
-CGROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")  # of Linux
+CGROUPS, OWN_GROUPS, LOAD = map(Path, ("/sys/fs/cgroup", "/proc/self/cgroup", "/proc/loadavg"))  # of Linux
 
 
 def pick(table: Mapping[str, T], name: str, kind: str) -> T:
@@ -69,7 +71,7 @@ def idle_cores() -> int:
     looks = []
     try:
         for _ in range(5):
-            running = Path("/proc/loadavg").read_text().split()[3].partition("/")[0]
+            running = LOAD.read_text().split()[3].partition("/")[0]
             looks.append(int(running) - 1)  # this process runs, too
             time.sleep(0.004)
     except (OSError, ValueError, IndexError):

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from . import checksums, control_groups, expanded
+from . import checksums, control_groups, expanded, idle_cores
 from . import cores as usable_cores
 
-INSTALL = 'Install the course again, in its folder: "python -m pip install -c constraints.txt -e ."'
-LAB = ('Install what opens and runs notebooks as well, in the folder of the course: '
-       'python -m pip install -c constraints.txt -e ".[lab]"')
+COMMAND = 'python -m pip install -c constraints.txt -e ".[lab]"'
+INSTALL = f"Install the course again, in its folder: {COMMAND}"
+LAB = f"Install what opens and runs notebooks as well, in the folder of the course: {COMMAND}"
 MARKS = {True: "ok", False: "to fix", None: "note"}
 GB = 1e9
 
@@ -139,13 +139,16 @@ def packages() -> tuple:
     """The package's own metadata says what it needs."""
     from packaging.requirements import Requirement
 
-    needed = [Requirement(line) for line in metadata.requires("cnncourse") or []]
-    needed = [r for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
-    missing = [r.name for r in needed if version(r.name) is None]
-    wrong = [r for r in needed if r.name not in missing and not r.specifier.contains(version(r.name), prereleases=True)]
+    every = [Requirement(line) for line in metadata.requires("cnncourse") or []]
+    lessons, with_lab = ([r for r in every if not r.marker or r.marker.evaluate({"extra": extra})]
+                         for extra in ("", "lab"))
+    missing = [r.name for r in lessons if version(r.name) is None]
+    wrong = [r for r in lessons if version(r.name) and not r.specifier.contains(version(r.name), prereleases=True)]
     faults = [f"{name} is missing" for name in missing]
     faults += [f"{r.name} {version(r.name)} is not {r.specifier}" for r in wrong]
-    return not faults, "; ".join(faults) or f"all {len(needed)} in the versions needed", INSTALL
+    if not faults and (lab := [r.name for r in with_lab if version(r.name) is None]):
+        return None, f"without {', '.join(lab)}, which open and run notebooks", LAB
+    return not faults, "; ".join(faults) or f"all {len(with_lab)} in the versions needed", INSTALL
 
 
 def version(package: str) -> str | None:
@@ -179,15 +182,10 @@ def cores() -> tuple:
 
 def load() -> tuple:
     """Threads that share a core with other work wait for each other at every layer."""
-    try:
-        import psutil
-    except ImportError:
-        return None, "unknown without psutil", LAB
-    shares = psutil.cpu_percent(interval=0.2, percpu=True)  # of every core of the machine
-    busy = sum(shares) / 100
-    advice = ("What else runs can slow training with several threads many times: close it, or set OMP_NUM_THREADS=1 "
-              "before you start.")
-    return len(shares) - busy >= usable_cores() - 0.5 or None, f"other work keeps {busy:.1f} cores busy", advice
+    here, free = usable_cores(), idle_cores()
+    advice = ("What else runs slows training: close it. Where the course is imported while it runs, it leaves that core "
+              "alone; what runs already stays slow until you start it again.")
+    return free == here or None, f"other work keeps {here - free} of {here} cores busy", advice
 
 
 def gpu() -> tuple:
@@ -248,5 +246,5 @@ def make() -> tuple:
         return True, "here"
     windows = os.name == "nt"
     folder = r".venv\Scripts" + "\\" if windows else ".venv/bin/"
-    commands = ["python -m venv .venv", f"{folder}pip install -c constraints.txt -e .", f"{folder}cnncourse run"]
-    return None, "missing, and not needed", "In its place: " + ", then ".join(f'"{c}"' for c in commands) + "."
+    commands = ["python -m venv .venv", f'{folder}pip install -c constraints.txt -e ".[lab]"', f"{folder}cnncourse run"]
+    return None, "missing, and not needed", "In its place: " + ", then ".join(commands) + "."
