@@ -83,11 +83,13 @@ def choose_threads() -> bool:
     """Set what PyTorch reads when it is imported: how its threads wait, and where another program takes a core, how
     many there are. Returns False where the user has chosen their number, which stays.
 
-    After each small operation the threads wait for each other, by default awake: where another program takes a core, a
-    step then takes 25 times as long. Asleep they leave the core to whom it is waiting for. And a core that is taken has
-    no use for a thread: its share of the work would keep all others waiting.
+    After each small operation the threads wait for each other, awake for some milliseconds: where another program takes
+    a core, they keep busy the core that it is to have, and a step takes many times as long. A tenth of a millisecond
+    loses nothing on a quiet machine, and asleep they leave the core to whom they wait for. And a core that is taken has
+    no use for a thread: all others would wait for its share of the work.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # looks before it sleeps, of the OpenMP in PyTorch for Linux
     if any(name in os.environ for name in THREAD_LIMITS):
         return False
     free, twins = idle_cores(), Path("/sys/devices/system/cpu/smt/active")  # PyTorch takes one of two twin cores

@@ -213,7 +213,7 @@ def steps_apart(name: str, steps: int, first: str = "", **environment: str) -> t
             f"step = training_step(MODELS[{name!r}](), 128, FAST)\nstep()\n"
             f"wall, cpu = time.perf_counter(), time.process_time()\nfor _ in range({steps}): step()\n"
             "print(time.perf_counter() - wall, time.process_time() - cpu)")
-    limits = (*THREAD_LIMITS, "OMP_WAIT_POLICY")
+    limits = (*THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     clean = {key: value for key, value in os.environ.items() if key not in limits}
     done = subprocess.run([sys.executable, "-c", code], check=True, env=clean | environment, capture_output=True,
                           text=True)

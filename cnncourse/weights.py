@@ -34,7 +34,8 @@ FROM_TENSORFLOW = ("googlenet_bn", "inception_v3")  # their files hold auxiliary
 
 
 def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
-    """Copy parameters and buffers from `source` to `target` in the order of registration; returns `target`.
+    """Copy parameters and buffers from `source` to `target` in the order of registration; returns `target`. One that was
+    built on the meta device, without numbers, takes the source's own tensors: both share their memory.
 
     Names may differ, shapes may not: raises ValueError, naming the first tensor at which the networks part, and copies
     nothing.
@@ -47,7 +48,8 @@ def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
             raise ValueError(f"the networks part at tensor {i}: {a[0]} {a[1]} in the source ({type(source).__name__}), "
                              f"{b[0]} {b[1]} in the target ({type(target).__name__}); build both with the same layers "
                              "and num_classes")
-    target.load_state_dict(dict(zip(ours, theirs.values(), strict=True)))
+    without_numbers = any(tensor.is_meta for tensor in ours.values())
+    target.load_state_dict(dict(zip(ours, theirs.values(), strict=True)), assign=without_numbers)
     return target
 
 

@@ -1,4 +1,4 @@
-"""Threads: as many as cores that nobody else uses, asleep while they wait, and never more than the user allows."""
+"""Threads: as many as cores that nobody else uses, soon asleep while they wait, and never more than the user allows."""
 
 import os
 import subprocess
@@ -15,8 +15,9 @@ from cnncourse import experiment
 
 def imported(code="", **environment):
     """What a fresh process prints of its threads after `import cnncourse`."""
-    code += "\nimport os, sys, cnncourse\nprint(*map(os.environ.get, ('OMP_NUM_THREADS', 'OMP_WAIT_POLICY')))"
-    clean = {k: v for k, v in os.environ.items() if k not in (*cnncourse.THREAD_LIMITS, "OMP_WAIT_POLICY")}
+    code += "\nimport os, sys, cnncourse\nprint(*map(os.environ.get, ('OMP_NUM_THREADS', 'GOMP_SPINCOUNT')))"
+    ours = (*cnncourse.THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    clean = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True,
                           check=True)
     return done.stdout.split()
@@ -40,18 +41,18 @@ def test_a_system_that_does_not_say_what_runs_has_all_cores_free(monkeypatch, tm
 
 
 @pytest.mark.skipif(not cnncourse.LOAD.exists() or (os.cpu_count() or 1) < 2, reason="two cores, and Linux")
-def test_beside_programs_on_all_other_cores_there_is_one_thread_that_waits_asleep():
+def test_beside_programs_on_all_other_cores_there_is_one_thread():
     programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() - 1)]
     try:
-        assert imported() == ["1", "passive"]
+        assert imported() == ["1", "10000"]
     finally:
         for program in programs:
             program.kill()
 
 
 def test_what_the_user_has_chosen_stays():
-    assert imported(OMP_NUM_THREADS="3", OMP_WAIT_POLICY="active") == ["3", "active"]
-    assert imported(MKL_NUM_THREADS="1") == ["None", "passive"]
+    assert imported(OMP_NUM_THREADS="3", OMP_WAIT_POLICY="active") == ["3", "None"]
+    assert imported(MKL_NUM_THREADS="1", GOMP_SPINCOUNT="7") == ["None", "7"]
 
 
 def test_where_torch_was_imported_first_its_threads_are_set(monkeypatch):

@@ -130,3 +130,14 @@ def test_networks_without_trained_weights_are_answered_with_the_nearest(name):
 def test_copying_weights_does_not_bring_torchvision():
     script = "import sys, cnncourse.weights; sys.exit('torchvision' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_a_network_without_numbers_takes_those_of_the_source_and_can_be_trained():
+    source = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    with torch.device("meta"):
+        target = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    assert copy_in_order(source, target) is target
+    pairs = list(zip(target.state_dict().values(), source.state_dict().values(), strict=True))
+    assert all(ours.data_ptr() == theirs.data_ptr() for ours, theirs in pairs)
+    target(torch.rand(2, 1, 5, 5)).sum().backward()
+    assert all(p.requires_grad and p.grad is not None for p in target.parameters())
