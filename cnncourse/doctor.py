@@ -183,8 +183,8 @@ def cores() -> tuple:
 def load() -> tuple:
     """Threads that share a core with other work wait for each other at every layer."""
     here, free = usable_cores(), idle_cores()
-    advice = ("What else runs slows training: close it. A program that imports the course now leaves those cores alone; "
-              "one that ran before stays slow until you start it again.")
+    advice = ("What else runs slows training: close it. A program that imports the course now leaves those cores "
+              "alone; one that ran before stays slow until you start it again.")
     return free == here or None, f"other work keeps {here - free} of {here} cores busy", advice
 
 

@@ -34,8 +34,8 @@ FROM_TENSORFLOW = ("googlenet_bn", "inception_v3")  # their files hold auxiliary
 
 
 def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
-    """Copy parameters and buffers from `source` to `target` in the order of registration; returns `target`. One that was
-    built on the meta device, without numbers, takes the source's own tensors: both share their memory.
+    """Copy parameters and buffers from `source` to `target` in the order of registration; returns `target`. A
+    target on the meta device, which holds no numbers, takes the source's own tensors: both share their memory.
 
     Names may differ, shapes may not: raises ValueError, naming the first tensor at which the networks part, and copies
     nothing.

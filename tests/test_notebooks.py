@@ -108,6 +108,11 @@ def test_the_folder_of_your_own_photographs_is_a_parameter():
     assert set(papermill.inspect_notebook(NOTEBOOKS[8])) == {"profile", "folder"}
 
 
+def test_a_lesson_that_trains_for_hours_can_be_shortened():
+    for path in NOTEBOOKS[:7]:
+        assert set(papermill.inspect_notebook(path)) == {"profile", "shortened"}
+
+
 def assigned(cell) -> set[str]:
     """The names that a cell gives a value, outside of functions and classes."""
     lines = "\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!")))
