@@ -59,12 +59,14 @@ def records(args: argparse.Namespace) -> int:
 
 def run(args: argparse.Namespace) -> int:
     from .editions import require_no_answers
-    from .execute import report_table, run, update_times
+    from .execute import estimate, report_table, run, update_times
     from .recipes import PROFILES
 
     pick(PROFILES, args.profile, "profile")
     require_no_answers(args.out)
     notebooks = chosen(args.notebooks)
+    if words := estimate(notebooks, args.profile, args.jobs):
+        print(words, flush=True)
     try:
         results = run(notebooks, args.profile, args.jobs, args.out, args.timeout)
     except KeyboardInterrupt:

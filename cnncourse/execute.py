@@ -6,9 +6,11 @@ A kernel that is killed takes nothing with it, and no kernel outlives this proce
 
 import json
 import logging
+import math
 import os
 import platform
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -33,6 +35,18 @@ from . import THREAD_LIMITS, cores, pick, replacing
 from .recipes import PROFILES
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
+STEP = 0.0  # seconds of the step below, in one thread of the machine on which the profiles' minutes were measured
+STEPS = """
+import time, torch
+from cnncourse.models import MODELS
+from cnncourse.train import cross_entropy
+net, images, labels = MODELS["resnet20"](), torch.randn(32, 3, 32, 32), torch.zeros(32, dtype=torch.long)
+for step in range(-2, 8):
+    begun = begun if step > 0 else time.perf_counter()
+    cross_entropy(net, images, labels)[0].backward()
+if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+    print((time.perf_counter() - begun) / 8)
+"""
 MEASURED = re.compile(r"\*Measured: (?P<seconds>\d+) seconds and (?P<gb>[\d.]+) GB on (?P<cores>\d+) cores.*?\*")
 
 
@@ -66,6 +80,7 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
     parameters = {"profile": profile} | (parameters or {})
     timeout = timeout or pick(PROFILES, profile, "profile").cell_seconds
     threads, stop, finished, started = threads_each(jobs), threading.Event(), {}, time.monotonic()
+    slow: list[Result] = []
     try:
         with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(sources), unit="notebook", disable=None) as bar:
             longest_first = sorted(sources, key=measured, reverse=True)  # so that none begins late and ends last
@@ -75,6 +90,10 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
                     finished[futures[future]] = result = future.result()
                     line = f"{result.notebook}: {result.status} in {result.seconds:.0f} s"
                     bar.write(f"[{len(finished)}/{len(sources)}] {line}", file=sys.stderr)
+                    if not slow and profile == "tiny" and result.seconds > 4 * (measured(futures[future]) or math.inf):
+                        slow.append(result)
+                        bar.write(f"that is over four times its usual {measured(futures[future])} seconds: another "
+                                  "program may use the processor (cnncourse doctor says so)", file=sys.stderr)
                     bar.update()
             except BaseException:
                 stop.set()  # every kernel is killed, so that leaving the pool is quick
@@ -86,6 +105,24 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
         settings = {"profile": profile, "jobs": jobs, "threads per kernel": threads, "total seconds": seconds}
         write_report(out, results, {"notebooks finished": f"{len(results)} of {len(sources)}"} | settings | machine())
     return results
+
+
+def estimate(notebooks: list[Path], profile: str, jobs: int) -> str:
+    """How long a run will take on this machine, in words; empty where that is not known to be long.
+
+    A few training steps are measured here and compared with those of the machine on which the minutes were measured.
+    """
+    minutes = [pick(PROFILES, profile, "profile").minutes.get(path.stem[:2], 0) for path in notebooks]
+    if not sum(minutes):
+        return ""
+    limits = dict.fromkeys(THREAD_LIMITS, str(threads_each(jobs)))
+    done = subprocess.run([sys.executable, "-c", STEPS], env=os.environ | limits, capture_output=True, text=True)
+    pace = float(done.stdout or 0) / STEP  # nothing is printed where there is a GPU, whose time is not known
+    hours = pace * max(max(minutes), sum(minutes) / min(jobs, cores())) / 60
+    if hours < 0.5:
+        return ""
+    length = f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.0f} days: a GPU is what it needs"
+    return f"by a few training steps, measured here: about {length} (Ctrl-C stops it)"
 
 
 def measured(source: Path) -> int:

@@ -181,7 +181,8 @@ RECIPES = {
 class Profile:
     """How much a notebook does: which data, how many training images, epochs and seeds.
 
-    cell_seconds: what `cnncourse run` lets a cell take; None lets it take for ever.
+    cell_seconds: what `cnncourse run` lets a cell take; None lets it take for ever. minutes: of each lesson in one
+    thread of the machine on which `execute.STEP` was measured, for profiles of hours.
     """
 
     grey: str
@@ -190,8 +191,11 @@ class Profile:
     epochs: int
     seeds: int
     cell_seconds: int | None
+    minutes: dict[str, float] = field(default_factory=dict)
 
 
+# Minutes of laptop are measured. Those of full follow from them: as many times as there are more images, epochs, seeds
+# and multiply-accumulates to train.
 PROFILES = {
     "tiny": Profile(grey="digits", colour="shapes", images=1000, epochs=4, seeds=2, cell_seconds=900),
     "laptop": Profile(grey="digits", colour="shapes", images=5000, epochs=12, seeds=3, cell_seconds=4 * 3600),

@@ -6,6 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -148,22 +151,58 @@ def test_the_table_has_aligned_columns_and_a_total():
 
 
 @needs_posix
-def test_ctrl_c_leaves_no_kernel_and_reports_what_had_finished(tmp_path):
-    out = tmp_path / "out"
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_a_run_that_is_stopped_leaves_no_kernel_and_reports_what_had_finished(tmp_path, how):
+    out, temporary = tmp_path / "out", tmp_path / "t"
+    temporary.mkdir()
     notebooks = [write(tmp_path, "slow", SLOW), write(tmp_path, "quick", QUICK)]
-    running = subprocess.Popen(command(notebooks, out), stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen([sys.executable, "-m", "cnncourse", "run", *notebooks, "--jobs", "2", "--out", out],
+                               stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(temporary)},
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
     try:
         assert any("[1/2] quick: passed in " in line for line in running.stderr)  # readable in a pipe, and at once
         kernels = psutil.Process(running.pid).children(recursive=True)
         assert any("ipykernel_launcher" in kernel.cmdline() for kernel in kernels)
-        running.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in running.communicate(timeout=30)[1]
+        running.send_signal(how)
+        assert "stopped; the report of the notebooks that had finished is in" in running.communicate(timeout=30)[1]
     finally:
         running.kill()
-    assert psutil.wait_procs(kernels, timeout=0)[1] == []
+    assert running.returncode == 130 and psutil.wait_procs(kernels, timeout=0)[1] == []
+    assert list(temporary.iterdir()) == []
     report = json.loads((out / "report.json").read_text())
     assert [row["notebook"] for row in report["results"]] == ["quick"]
     assert report["machine"]["notebooks finished"] == "1 of 2"
+
+
+def test_a_console_without_the_signs_of_an_error_gets_the_table_all_the_same(tmp_path):
+    failing = write(tmp_path, "failing", ["raise ValueError('3 \u2192 4')"])
+    done = subprocess.run([sys.executable, "-m", "cnncourse", "run", failing, "--out", tmp_path / "out"],
+                          env=os.environ | {"PYTHONIOENCODING": "ascii"}, capture_output=True, text=True)
+    assert done.returncode == 1 and "ValueError: 3 ? 4" in done.stdout and "0 of 1 passed" in done.stdout
+
+
+@pytest.mark.parametrize("step, jobs, words", [
+    (0.1, 1, "2.0 hours"), (0.2, 1, "4.0 hours"), (0.1, 2, "1.0 hours"), (0.1, 3, "1.0 hours"), (0.02, 1, ""),
+    (3.0, 1, "2 days"), (None, 1, "")])
+def test_an_estimate_scales_the_known_minutes_with_a_step_that_is_measured_here(step, jobs, words, monkeypatch):
+    minutes = {"01": 30, "02": 60, "03": 30}
+    monkeypatch.setitem(execute.PROFILES, "laptop", replace(execute.PROFILES["laptop"], minutes=minutes))
+    monkeypatch.setattr(execute, "STEP", 0.1)
+    monkeypatch.setattr(execute, "cores", lambda: 2)
+    given = []
+    monkeypatch.setattr(execute.subprocess, "run", lambda command, env, **_: given.append(env) or SimpleNamespace(
+        stdout=f"{step}\n" if step else ""))
+    found = execute.estimate([Path(f"0{i}_lesson.ipynb") for i in range(1, 5)], "laptop", jobs)
+    assert words in found and bool(words) is bool(found)
+    assert given[0]["OMP_NUM_THREADS"] == str(execute.threads_each(jobs))
+    assert execute.estimate([Path("09_lesson.ipynb")], "laptop", jobs) == "" and len(given) == 1
+
+
+def test_the_step_of_the_estimate_is_measured_in_seconds():
+    done = subprocess.run([sys.executable, "-c", execute.STEPS], capture_output=True, text=True, check=True,
+                          env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+    assert not done.stdout or 1e-3 < float(done.stdout) < 100
+    assert 0.01 < execute.STEP < 1
 
 
 @needs_posix
