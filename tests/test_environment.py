@@ -116,7 +116,8 @@ def test_a_python_that_cannot_be_used_is_told_which_ones_can(answer, sentence, t
     program = f"#!/bin/sh\ncase $1 in --version) echo Python 3.15.0;; -c) exit {answer};; *) exit 1;; esac\n"
     (tmp_path / "python").write_text(program)
     (tmp_path / "python").chmod(0o755)
-    done = subprocess.run(["make", ".venv/student", "PYTHON=./python"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(["make", "--no-print-directory", ".venv/student", "PYTHON=./python"], cwd=tmp_path,
+                          capture_output=True, text=True)
     assert done.returncode != 0 and len(done.stdout.splitlines()) == 1 and sentence in done.stdout
     assert not (tmp_path / ".venv").exists()
 
