@@ -337,7 +337,8 @@ def option(text: str) -> tuple[str, object]:
 
 def main() -> int:
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a console may lack a sign
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console may lack a sign
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     args = parser().parse_args()
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
