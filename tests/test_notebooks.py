@@ -14,8 +14,10 @@ import papermill
 import pytest
 from prose import unproven
 
-from cnncourse.execute import MEASURED
+from cnncourse import checksums, expanded
+from cnncourse.execute import MEASURED, run
 from cnncourse.exercises import LESSONS
+from cnncourse.recipes import PROFILES
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -70,8 +72,12 @@ def test_seconds_and_memory_are_in_the_headers_and_under_the_ceilings():
     assert {found["cores"] for found in headers} == {"2"}
     seconds = [int(found["seconds"]) for found in headers]
     table = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (?:\d\d )?\|.+\| (\d+) \|(?: ([\d.]+) GB)? \|$", table, re.MULTILINE)
-    assert rows == [*((found["seconds"], found["gb"]) for found in headers), (str(sum(seconds)), "")]
+    rows = re.findall(r"^\| (?:\d\d )?\|.+\| (\d+) \|(?: ([\d.]+) GB)? \| ([\d.]+) \|$", table, re.MULTILINE)
+    laptop = PROFILES["laptop"].minutes
+    assert list(laptop) == list(PROFILES["full"].minutes) == [path.stem[:2] for path in NOTEBOOKS]
+    assert rows == [*((found["seconds"], found["gb"], f"{minutes:g}")
+                      for found, minutes in zip(headers, laptop.values(), strict=True)),
+                    (str(sum(seconds)), "", f"{sum(laptop.values()):.0f}")]
     assert max(seconds) <= 60 and sum(seconds) <= 540 and max(float(found["gb"]) for found in headers) <= 1.5
 
 
@@ -79,6 +85,17 @@ def test_seconds_and_memory_are_in_the_headers_and_under_the_ceilings():
 def test_it_runs_from_a_fresh_kernel(path, report):
     result = report[path.stem]
     assert result["status"] == "passed", f"cell {result['cell']}: {result['error']}"
+
+
+@each
+def test_the_full_profile_runs_to_its_end_on_the_real_images(path, tmp_path):
+    """Shortened: one epoch of some images, at full width."""
+    root = expanded(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
+    absent = [name for name in ("mnist", "cifar10") if checksums.look(name, root)[0]]
+    if absent:
+        pytest.skip(f"{' and '.join(absent)} not in $CNNCOURSE_DATA")
+    result, = run([path], "full", 1, tmp_path, parameters={"shortened": True})
+    assert result.status == "passed", f"cell {result.cell}: {result.error}"
 
 
 @each
