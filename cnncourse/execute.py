@@ -35,7 +35,7 @@ from . import THREAD_LIMITS, cores, pick, replacing
 from .recipes import PROFILES
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
-STEP = 0.0  # seconds of the step below, in one thread of the machine on which the profiles' minutes were measured
+STEP = 0.128  # seconds of the step below, in one thread of the machine on which the profiles' minutes were measured
 STEPS = """
 import time, torch
 from cnncourse.models import MODELS
