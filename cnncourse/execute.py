@@ -121,7 +121,8 @@ def estimate(notebooks: list[Path], profile: str, jobs: int) -> str:
     hours = pace * max(max(minutes), sum(minutes) / min(jobs, cores())) / 60
     if hours < 0.5:
         return ""
-    length = f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.0f} days: a GPU is what it needs"
+    length = (f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:.0f} hours" if hours < 48 else
+              f"{hours / 24:.0f} days: a GPU is what it needs")
     return f"by a few training steps, measured here: about {length} (Ctrl-C stops it)"
 
 

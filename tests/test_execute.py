@@ -182,7 +182,7 @@ def test_a_console_without_the_signs_of_an_error_gets_the_table_all_the_same(tmp
 
 
 @pytest.mark.parametrize("step, jobs, words", [
-    (0.1, 1, "2.0 hours"), (0.2, 1, "4.0 hours"), (0.1, 2, "1.0 hours"), (0.1, 3, "1.0 hours"), (0.02, 1, ""),
+    (0.1, 1, "2 hours"), (0.2, 1, "4 hours"), (0.1, 2, "60 minutes"), (0.1, 3, "60 minutes"), (0.02, 1, ""),
     (3.0, 1, "2 days"), (None, 1, "")])
 def test_an_estimate_scales_the_known_minutes_with_a_step_that_is_measured_here(step, jobs, words, monkeypatch):
     minutes = {"01": 30, "02": 60, "03": 30}
