@@ -249,3 +249,9 @@ def test_the_measured_time_goes_into_the_header_and_the_longest_notebook_begins_
     assert begun == list(names)  # the report keeps the order
     ended = sorted(paths, key=lambda path: (tmp_path / "out" / path.name).stat().st_mtime_ns)
     assert [path.stem for path in ended] == ["long", "short", "failed"]
+
+
+def test_a_notebook_that_takes_much_longer_than_usual_is_told_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(execute, "measured", lambda source: 0.1)
+    run([write(tmp_path, name, QUICK) for name in ("first", "second")], "tiny", 1, tmp_path / "out")
+    assert capsys.readouterr().err.count("over four times its usual 0.1 seconds: another program") == 1
