@@ -11,8 +11,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from cnncourse import exercises
-from cnncourse.editions import has
 from cnncourse.exercises import Exercise
+from cnncourse.instructor.editions import has
 
 # Where a term is no prose: code, mathematics, headings, links, what is folded away, and other HTML.
 NO_PROSE = r"```.*?```|`[^`]+`|\$\$.*?\$\$|\$[^$]+\$|^#[^\n]*|\[[^]]*\]\([^)]*\)|<details>.*?</details>|<[^>]+>"

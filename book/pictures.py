@@ -2,8 +2,8 @@
 
 import torch
 
-from cnncourse.architecture import draw
 from cnncourse.models import MODELS
+from cnncourse.show.architecture import draw
 from cnncourse.trace import Table, stages
 
 INTRODUCTION = """# Pictures of all networks
@@ -15,7 +15,7 @@ table, with parameters, memory and receptive fields. In a notebook
 
 ```python
 import torch
-from cnncourse.architecture import draw
+from cnncourse.show.architecture import draw
 from cnncourse.models import MODELS
 from cnncourse.trace import stages
 

@@ -21,7 +21,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from . import checksums, expanded, pick, shapes
+from . import expanded, pick
+from .datasets import checksums, shapes
 
 SPLIT_SEED = 0  # of the fixed splits; never a training seed
 FEW = 1000  # images decoded to estimate mean and standard deviation of a lazy set
@@ -261,7 +262,7 @@ def digits(size, channels, root):
     rows = np.loadtxt(of_sklearn("data/digits.csv.gz"), delimiter=",")  # 64 pixels from 0 to 16, and the label
     images = torch.from_numpy((rows[:, :-1] * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8))
     labels = torch.from_numpy(rows[:, -1].astype(np.int64))
-    order = np.load(Path(__file__).with_name("digits_split.npy"))  # what `cut` gives for 360, and then for 237
+    order = np.load(Path(__file__).parent / "datasets" / "digits_split.npy")  # what `cut` gives for 360, then for 237
     train, validation, test = np.split(order.astype(np.int64), [1200, 1437])
     return [Split(images[i], labels[i]) for i in (train, validation, test)], [str(d) for d in range(10)]
 

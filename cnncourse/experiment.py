@@ -21,11 +21,12 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from . import THREADS_ARE_OURS, cores, layers, pick
+from . import layers, pick
 from .data import Batches, Data, load
 from .models import MODELS
 from .recipes import RECIPES, Recipe
-from .record import Record, peak_memory
+from .runs.record import Record, peak_memory
+from .tools.threads import THREADS_ARE_OURS, cores
 from .trace import Table, on_meta
 from .train import Speed, cross_entropy, fit, load_checkpoint, read_checkpoint, run_epoch, save_checkpoint, with_heads
 
@@ -33,7 +34,7 @@ FAST = Speed()
 LOOK, SLOW = 5.0, 3.0  # seconds between two looks at the pace of the steps, and how much slower is told
 LINE = ("epoch {epoch:3d}  loss {train_loss:.4f}  accuracy {train_accuracy:.2%}  "
         "validation loss {validation_loss:.4f}  accuracy {validation_accuracy:.2%}  {seconds:.1f} s")
-RECORDS = Path(__file__).parent / "records"  # of the runs that the course ships
+RECORDS = Path(__file__).parent / "runs" / "shipped"  # of the runs that the course ships
 
 
 def put_back(run: Callable) -> Callable:

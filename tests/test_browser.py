@@ -98,7 +98,7 @@ def test_run_all_in_jupyterlab_shows_no_error_and_asks_no_other_host(browser, la
 
 def test_the_explorer_in_jupyterlab_keeps_its_arrow_keys_and_tells_python(browser, lab):
     address, folder = lab
-    show = "from cnncourse.explorer import Explorer\nexplorer = Explorer(size=6)\nexplorer"
+    show = "from cnncourse.show.explorer import Explorer\nexplorer = Explorer(size=6)\nexplorer"
     cells = [nbformat.v4.new_code_cell(source) for source in (show, "explorer.row, explorer.column")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=KERNEL), folder / "explorer.ipynb")
     page = opened_and_run(browser, address, "explorer", 1_500)
@@ -126,7 +126,7 @@ def test_the_deck_in_jupyterlab_shows_slides_keeps_notes_back_and_widgets_alive(
     address, folder = lab
     cells = {"slide": nbformat.v4.new_markdown_cell("# The title"),
              "notes": nbformat.v4.new_markdown_cell("What the instructor says."),
-             "skip": nbformat.v4.new_code_cell("from cnncourse.explorer import Explorer"),
+             "skip": nbformat.v4.new_code_cell("from cnncourse.show.explorer import Explorer"),
              "subslide": nbformat.v4.new_markdown_cell("Which column is never seen?"),
              "fragment": nbformat.v4.new_code_cell("Explorer(size=6)")}
     for kind, cell in cells.items():

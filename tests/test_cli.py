@@ -7,10 +7,11 @@ import pytest
 import torch
 from conftest import needs_posix
 
-from cnncourse import bench, cli, trace
-from cnncourse.cli import chosen
+from cnncourse import trace
 from cnncourse.models.vgg import vgg11_small
-from cnncourse.record import Record
+from cnncourse.runs.record import Record
+from cnncourse.tools import bench, cli
+from cnncourse.tools.cli import chosen
 from cnncourse.train import read_checkpoint
 
 

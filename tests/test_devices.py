@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from cnncourse import experiment, train
 from cnncourse.data import load
 from cnncourse.models import MODELS
-from cnncourse.record import Record
+from cnncourse.runs.record import Record
 from cnncourse.train import Diverged, Speed
 
 GPUS = ("cuda", "mps")

@@ -12,9 +12,11 @@ import nbformat
 import pytest
 from test_exercises import WRITTEN
 
-from cnncourse import cli, editions, exercises, grading
+from cnncourse import exercises
 from cnncourse.exercises import vgg
-from cnncourse.progress import note
+from cnncourse.instructor import editions, grading
+from cnncourse.tools import cli
+from cnncourse.tools.progress import note
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 lessons = pytest.mark.parametrize("lesson", WRITTEN)

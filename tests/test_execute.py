@@ -16,8 +16,8 @@ import pytest
 from conftest import needs_posix
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from cnncourse import execute
-from cnncourse.execute import Result, report_table, run
+from cnncourse.tools import execute
+from cnncourse.tools.execute import Result, report_table, run
 
 # The first two cells of every notebook are a title and the parameters: what is listed here begins with cell 3.
 NOTEBOOKS = {
@@ -42,7 +42,7 @@ def write(folder, name, sources):
 
 def command(notebooks, out):
     """This process's Python, running notebooks in a process of its own that heeds Ctrl-C."""
-    lines = ["import signal", "from pathlib import Path", "from cnncourse.execute import run"]
+    lines = ["import signal", "from pathlib import Path", "from cnncourse.tools.execute import run"]
     lines += ["signal.signal(signal.SIGINT, signal.default_int_handler)"]
     lines += [f"run([{', '.join(f'Path({str(path)!r})' for path in notebooks)}], 'tiny', 2, Path({str(out)!r}))"]
     return [sys.executable, "-c", "\n".join(lines)]

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnncourse import exercises, progress
+from cnncourse import exercises
 from cnncourse.exercises import LESSONS, behaviour, exercise, googlenet, images
+from cnncourse.tools import progress
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WRITTEN = [lesson for lesson, module in LESSONS.items() if find_spec(f"cnncourse.exercises.{module}")]

@@ -17,7 +17,7 @@ from cnncourse import experiment, train
 from cnncourse.data import load
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
-from cnncourse.record import Record
+from cnncourse.runs.record import Record
 from cnncourse.train import Diverged, load_checkpoint, run_epoch
 
 

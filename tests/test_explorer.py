@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnncourse import explorer
+from cnncourse.show import explorer
 
 NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_convolution_arithmetic.ipynb"
 NAMES = "operation", "ceil", "size", "kernel", "stride", "padding", "dilation", "channels", "groups"

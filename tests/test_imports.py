@@ -11,32 +11,34 @@ import cnncourse
 
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
-    "__main__": {"cli"},
-    "architecture": {"trace"},
-    "bench": {"data", "layers", "models", "train"},
-    "cli": {"architecture", "bench", "doctor", "editions", "exam", "execute", "exercises", "experiment", "models",
-            "plots", "progress", "recipes", "record", "trace", "train"},
-    "data": {"checksums", "shapes"},
-    "doctor": {"checksums", "progress"},
-    "editions": {"exercises"},
-    "exam": {"arithmetic"},
-    "exercises.__init__": {"progress"},
-    "execute": {"recipes"},
-    "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
-    "explorer": {"arithmetic"},
-    "grading": {"exercises"},
+    "__init__": {"tools.threads"},
+    "__main__": {"tools.cli"},
+    "data": {"datasets.checksums", "datasets.shapes"},
+    "datasets.photographs": {"data"},
+    "exercises.__init__": {"tools.progress"},
+    "experiment": {"data", "layers", "recipes", "runs.record", "tools.threads", "trace", "train"},
+    "instructor.exam": {"arithmetic"},
+    "instructor.grading": {"exercises"},
     "layers": {"arithmetic"},
     "models.__init__": {"models.alexnet", "models.googlenet", "models.inception", "models.lenet", "models.resnet",
                         "models.vgg"},
-    "models.alexnet": {"inputs", "layers"},
-    "models.googlenet": {"inputs", "layers"},
-    "models.inception": {"inputs"},
-    "models.lenet": {"inputs"},
-    "models.resnet": {"inputs"},
-    "models.vgg": {"inputs", "layers"},
-    "photographs": {"data"},
+    "models.alexnet": {"layers", "models.inputs"},
+    "models.googlenet": {"layers", "models.inputs"},
+    "models.inception": {"models.inputs"},
+    "models.lenet": {"models.inputs"},
+    "models.resnet": {"models.inputs"},
+    "models.vgg": {"layers", "models.inputs"},
+    "runs.behaviour": {"data", "recipes", "train"},
+    "runs.record": {"tools.threads"},
+    "show.architecture": {"trace"},
+    "show.explorer": {"arithmetic"},
+    "tools.bench": {"data", "layers", "tools.threads", "train"},
+    "tools.cli": {"exercises", "experiment", "instructor.editions", "instructor.exam", "plots", "recipes",
+                  "runs.record", "show.architecture", "tools.bench", "tools.doctor", "tools.execute",
+                  "tools.progress", "trace", "train"},
+    "tools.doctor": {"datasets.checksums", "tools.progress", "tools.threads"},
+    "tools.execute": {"recipes", "tools.threads"},
     "trace": {"arithmetic"},
-    "weights": {"models"},
 }
 
 
@@ -45,26 +47,22 @@ ORACLES = {"arithmetic", "data", "layers", "trace", "train", "transforms", "weig
 
 def siblings(path: Path) -> set[str]:
     """Modules of the package that a file imports at run time, wherever in the file."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    parts = ("cnncourse", *path.relative_to(PACKAGE).with_suffix("").parts)
     found = set()
     tree = ast.parse(path.read_text())
     typing_only = {id(n) for branch in ast.walk(tree) if isinstance(branch, ast.If) and "TYPE_CHECKING" in
                    ast.unparse(branch.test) for n in ast.walk(branch)}
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = list(parts[: len(parts) - node.level])
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            found |= {".".join([*base, name]) for name in names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "cnncourse":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cnncourse."):
-            found.add(node.module.removeprefix("cnncourse."))
+    for node in (n for n in ast.walk(tree) if id(n) not in typing_only):
+        if isinstance(node, ast.ImportFrom):
+            base = [*parts[:len(parts) - node.level], *([node.module] if node.module else [])] if node.level else [
+                node.module]
+            found |= {".".join([*base, alias.name]) for alias in node.names} | {".".join(base)}
         elif isinstance(node, ast.Import):
-            found |= {a.name.removeprefix("cnncourse.") for a in node.names if a.name.startswith("cnncourse.")}
+            found |= {alias.name for alias in node.names}
     modules = {".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")}
-    return {name for name in found if name in modules or f"{name}.__init__" in modules}
+    found = {name.removeprefix("cnncourse.") for name in found}
+    return {name for name in found if name in modules or f"{name}.__init__" in modules
+            and not any(other.startswith(f"{name}.") for other in found)}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -82,13 +80,15 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["arithmetic", "record", "recipes", "shapes", "cli", "exam", "execute", "doctor",
-                                    "explorer", "plots", "progress"])
+@pytest.mark.parametrize("module", ["arithmetic", "recipes", "plots", "runs.record", "datasets.shapes",
+                                    "datasets.checksums", "instructor.exam", "show.explorer", "tools.cli",
+                                    "tools.execute", "tools.doctor", "tools.progress", "tools.threads"])
 def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
 
 
-@pytest.mark.parametrize("module", ["arithmetic", "checksums", "record", "progress"])
+@pytest.mark.parametrize("module", ["arithmetic", "datasets.checksums", "runs.record", "tools.progress",
+                                    "tools.threads"])
 def test_modules_of_the_standard_library_alone_do_not_bring_numpy(module):
     assert "numpy" not in loaded_by(f"import cnncourse.{module}")
 
@@ -99,7 +99,7 @@ def test_the_models_do_not_bring_torchvision():
 
 @pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"]])
 def test_help_answers_without_torch(words):
-    code = (f"import sys\nfrom cnncourse.cli import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
+    code = (f"import sys\nfrom cnncourse.tools.cli import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
             "except SystemExit as end:\n    assert not end.code and 'torch' not in sys.modules")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(" ".join(["usage: cnncourse", *words[:-1]]))

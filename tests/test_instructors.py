@@ -94,7 +94,7 @@ def test_its_sums_are_true():
 
 
 def test_what_it_says_of_the_paper_exam_is_so():
-    from cnncourse import exam
+    from cnncourse.instructor import exam
 
     asked = exam.questions(exam.Random("any"))
     assert len(asked) == 12 and sum(question.points for question in asked) == 60
@@ -104,7 +104,7 @@ def test_what_it_says_of_the_paper_exam_is_so():
 
 
 def test_every_command_that_it_names_exists():
-    from cnncourse.cli import parser
+    from cnncourse.tools.cli import parser
 
     commands = parser()._subparsers._group_actions[0].choices
     for name in re.findall(r"`?cnncourse ([a-z]+)", GUIDE):

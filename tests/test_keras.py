@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnncourse.keras import Totals, totals
 from cnncourse.layers import pad_same
 from cnncourse.models import MODELS
+from cnncourse.show.keras import Totals, totals
 from cnncourse.trace import parameters
 
 PAGE = (Path(__file__).parents[1] / "book" / "keras.md").read_text()

@@ -14,10 +14,11 @@ import papermill
 import pytest
 from prose import unproven
 
-from cnncourse import checksums, expanded
-from cnncourse.execute import MEASURED, run
+from cnncourse import expanded
+from cnncourse.datasets import checksums
 from cnncourse.exercises import LESSONS
 from cnncourse.recipes import PROFILES
+from cnncourse.tools.execute import MEASURED, run
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from cnncourse import data, photographs
+from cnncourse import data
+from cnncourse.datasets import photographs
 
 
 @pytest.fixture(scope="module")

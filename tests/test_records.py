@@ -9,11 +9,12 @@ from math import log
 import pytest
 import torch
 
-from cnncourse import cli, experiment, plots
+from cnncourse import experiment, plots
 from cnncourse.data import load
 from cnncourse.experiment import RECORDS, outdated
 from cnncourse.recipes import RECIPES
-from cnncourse.record import Record, machine
+from cnncourse.runs.record import Record, machine
+from cnncourse.tools import cli
 
 SHIPPED = sorted(RECORDS.glob("*.json"))
 
@@ -63,9 +64,9 @@ def test_the_hash_of_a_model_ignores_words_and_sees_numbers(monkeypatch):
 
 def test_the_processor_has_a_name_on_every_system(monkeypatch):
     info = "processor\t: 0\nmodel name\t: Some CPU 9000\nflags\t: fast\n"
-    monkeypatch.setattr("cnncourse.record.Path.read_text", lambda *_, **__: info)
+    monkeypatch.setattr("cnncourse.runs.record.Path.read_text", lambda *_, **__: info)
     assert machine()["processor"] == "Some CPU 9000"
-    monkeypatch.setattr("cnncourse.record.Path.read_text", lambda *_, **__: "processor\t: 0\n")
+    monkeypatch.setattr("cnncourse.runs.record.Path.read_text", lambda *_, **__: "processor\t: 0\n")
     assert machine()["processor"] == (platform.processor() or platform.machine())
 
 

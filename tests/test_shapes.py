@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncourse.shapes import CLASSES, SHAPES, draw
+from cnncourse.datasets.shapes import CLASSES, SHAPES, draw
 
 X, Y = np.meshgrid(np.linspace(-1, 1, 65), np.linspace(-1, 1, 65))
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from tqdm import tqdm
 
-import cnncourse
 from cnncourse import experiment
+from cnncourse.tools import threads
 
 
 def imported(code="", **environment):
     """What a fresh process prints of its threads after `import cnncourse`."""
     code += "\nimport os, sys, cnncourse\nprint(*map(os.environ.get, ('OMP_NUM_THREADS', 'GOMP_SPINCOUNT')))"
-    ours = (*cnncourse.THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    ours = (*threads.THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True,
                           check=True)
@@ -27,20 +27,20 @@ def imported(code="", **environment):
     ([1, 1, 1, 1, 1], 8), ([3, 3, 3, 3, 3], 6), ([9, 9, 1, 9, 9], 8), ([4, 3, 5, 6, 4], 6), ([40] * 5, 1)], ids=str)
 def test_a_core_is_taken_where_others_run_at_every_look(looks, free, monkeypatch):
     lines = iter(f"9.99 5.00 2.00 {running}/321 4567\n" for running in looks)
-    monkeypatch.setattr(cnncourse, "LOAD", SimpleNamespace(read_text=lambda: next(lines)))
-    monkeypatch.setattr(cnncourse, "cores", lambda: 8)
+    monkeypatch.setattr(threads, "LOAD", SimpleNamespace(read_text=lambda: next(lines)))
+    monkeypatch.setattr(threads, "cores", lambda: 8)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert cnncourse.idle_cores() == free
+    assert threads.idle_cores() == free
 
 
 def test_a_system_that_does_not_say_what_runs_has_all_cores_free(monkeypatch, tmp_path):
-    monkeypatch.setattr(cnncourse, "LOAD", tmp_path / "loadavg")
-    assert cnncourse.idle_cores() == cnncourse.cores()
+    monkeypatch.setattr(threads, "LOAD", tmp_path / "loadavg")
+    assert threads.idle_cores() == threads.cores()
     (tmp_path / "loadavg").write_text("no numbers")
-    assert cnncourse.idle_cores() == cnncourse.cores()
+    assert threads.idle_cores() == threads.cores()
 
 
-@pytest.mark.skipif(not cnncourse.LOAD.exists() or (os.cpu_count() or 1) < 2, reason="two cores, and Linux")
+@pytest.mark.skipif(not threads.LOAD.exists() or (os.cpu_count() or 1) < 2, reason="two cores, and Linux")
 def test_beside_programs_on_all_other_cores_there_is_one_thread():
     programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() - 1)]
     try:
@@ -58,13 +58,13 @@ def test_what_the_user_has_chosen_stays():
 def test_where_torch_was_imported_first_its_threads_are_set(monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    monkeypatch.setattr(cnncourse, "idle_cores", lambda: 1)
+    monkeypatch.setattr(threads, "idle_cores", lambda: 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    for name in cnncourse.THREAD_LIMITS:
+    for name in threads.THREAD_LIMITS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is put back after the test
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert cnncourse.choose_threads() and asked == [1] and os.environ["OMP_NUM_THREADS"] == "1"
+    assert threads.choose_threads() and asked == [1] and os.environ["OMP_NUM_THREADS"] == "1"
 
 
 def test_a_run_says_once_that_its_steps_have_become_much_slower(monkeypatch):

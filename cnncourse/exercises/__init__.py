@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import progress
+from ..tools import progress
 
 LESSONS = {"01_convolution_arithmetic": "convolution", "02_lenet": "lenet", "03_alexnet": "alexnet", "04_vgg": "vgg",
            "05_googlenet": "googlenet", "06_resnet": "resnet", "07_comparison": "comparison",

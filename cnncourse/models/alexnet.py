@@ -21,8 +21,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from ..inputs import takes
 from ..layers import LocalResponseNorm
+from ..models.inputs import takes
 
 
 def conv(n_in, n_out, size, stride=1, padding=0, groups=1):

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..inputs import takes
 from ..layers import LocalResponseNorm
+from ..models.inputs import takes
 
 # Table 1, channels:  1x1  3x3 reduce, 3x3  5x5 reduce, 5x5  pool proj
 TABLE = {

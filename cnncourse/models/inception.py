@@ -16,7 +16,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from ..inputs import takes
+from ..models.inputs import takes
 
 
 def conv(n_in, n_out, size, stride=1, padding=0):

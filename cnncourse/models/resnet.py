@@ -15,7 +15,7 @@ from collections import OrderedDict
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..inputs import takes
+from ..models.inputs import takes
 
 
 def conv(n_in, n_out, size, stride=1):

@@ -16,8 +16,8 @@ from collections import OrderedDict
 from torch import nn
 
 from .. import pick
-from ..inputs import takes
 from ..layers import LocalResponseNorm
+from ..models.inputs import takes
 
 # Table 1 in the paper's notation: "3-64" is a 3x3 convolution with 64 output channels. A 2x2 pooling ends each block.
 CONFIGS = {

@@ -25,7 +25,7 @@ class Grade(NbGraderPreprocessor):
     """Puts the verdict on each answer under its check: an error, which nbgrader takes for no points, or the praise."""
 
     def preprocess(self, notebook: nbformat.NotebookNode, resources: dict) -> tuple[nbformat.NotebookNode, dict]:
-        from . import exercises  # not in the process that judges an answer
+        from .. import exercises  # not in the process that judges an answer
 
         ours = {each.name.replace(".", "-") for lesson in exercises.LESSONS for each in exercises.of(lesson)}
         cells = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}

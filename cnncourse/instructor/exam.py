@@ -14,8 +14,8 @@ from random import Random
 from string import ascii_lowercase
 from typing import TypeVar
 
-from . import __version__, replacing
-from .arithmetic import output_size, receptive_field, unseen
+from .. import __version__, replacing
+from ..arithmetic import output_size, receptive_field, unseen
 
 T = TypeVar("T")
 

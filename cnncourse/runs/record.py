@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import cores, replacing
+from .. import replacing
+from ..tools.threads import cores
 
 
 def versions() -> dict[str, str]:

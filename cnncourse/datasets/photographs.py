@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from .data import of_sklearn
+from ..data import of_sklearn
 
 # What is to be seen at each place, six rows of ten. A dot: two things at once, which is nobody's class.
 PLACES = {"china.jpg": ("sss.ssssss", "s.pppsssss", "..pppssss.", "tpppp....t", "tppppp.ttt", "ttt..ttttt"),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import expanded
+from .. import expanded
 
 
 def path() -> Path:

@@ -7,14 +7,14 @@ import sys
 import warnings
 from pathlib import Path
 
-from . import __version__, pick
+from .. import __version__, pick
 
 DATA = Path(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
 
 
 def train(args: argparse.Namespace) -> int:
-    from .experiment import RECORDS, run
-    from .train import Speed
+    from ..experiment import RECORDS, run
+    from ..train import Speed
 
     if args.data == "folder" and args.root == DATA:
         raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
@@ -41,14 +41,14 @@ def train(args: argparse.Namespace) -> int:
 
 
 def records(args: argparse.Namespace) -> int:
-    from .experiment import recorded, summary
+    from ..experiment import recorded, summary
 
     wanted = recorded(*args.models, data=args.data, epochs=args.epochs)
     if not wanted:
         raise ValueError("no record is of these models, this data and this length: leave them out to see them all")
     print(summary(wanted))
     if args.plot:
-        from .plots import curves
+        from ..plots import curves
 
         for record in wanted:  # one curve for the runs that differ in their seeds alone
             record.config["label"] = record.series
@@ -58,9 +58,9 @@ def records(args: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .editions import require_no_answers
-    from .execute import estimate, report_table, run, update_times
-    from .recipes import PROFILES
+    from ..instructor.editions import require_no_answers
+    from ..recipes import PROFILES
+    from ..tools.execute import estimate, report_table, run, update_times
 
     pick(PROFILES, args.profile, "profile")
     require_no_answers(args.out)
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
 def chosen(names: list[str]) -> list[Path]:
     """The notebooks of these names or paths, all of the course's where none is named."""
-    here = [Path("notebooks"), Path(__file__).resolve().parent.parent / "notebooks"]
+    here = [Path("notebooks"), Path(__file__).resolve().parents[2] / "notebooks"]
     course = next((sorted(d.glob("[0-9]*.ipynb")) for d in here if d.is_dir()), [])
     known = {path.stem: path for path in course} | {path.stem[:2]: path for path in course}
     if not names and not course:
@@ -89,7 +89,7 @@ def chosen(names: list[str]) -> list[Path]:
 
 
 def start(args: argparse.Namespace) -> int:
-    from .editions import start
+    from ..instructor.editions import start
 
     print(*start(chosen(args.notebooks), args.out), sep="\n")
     print(f"open them with: jupyter lab --notebook-dir={args.out}")
@@ -99,7 +99,7 @@ def start(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> int:
     import nbformat
 
-    from . import editions
+    from ..instructor import editions
 
     editions.require_no_answers(args.out)
     folder = args.out.resolve().name
@@ -132,8 +132,8 @@ def export(args: argparse.Namespace) -> int:
 def progress(args: argparse.Namespace) -> int:
     import json
 
-    from . import exercises
-    from .progress import attempts, obstacle, path
+    from .. import exercises
+    from ..tools.progress import attempts, obstacle, path
 
     done, rows = attempts(), []
     for lesson in exercises.LESSONS:
@@ -157,7 +157,7 @@ def progress(args: argparse.Namespace) -> int:
 
 
 def exam(args: argparse.Namespace) -> int:
-    from .exam import write
+    from ..instructor.exam import write
 
     sheet, key = write(args.seed, args.out)
     print(f"the sheet is {sheet}, its key {key}")
@@ -165,7 +165,7 @@ def exam(args: argparse.Namespace) -> int:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    from .doctor import checks, render
+    from ..tools.doctor import checks, render
 
     found = checks(args.root)
     print(render(found))
@@ -175,8 +175,8 @@ def doctor(args: argparse.Namespace) -> int:
 def compare(args: argparse.Namespace) -> int:
     import torch
 
-    from .models import MODELS
-    from .trace import diff, stages
+    from ..models import MODELS
+    from ..trace import diff, stages
 
     with torch.device("meta"):  # shapes without numbers: no network is too large
         nets = [pick(MODELS, name, "model")() for name in (args.first, args.second)]
@@ -184,7 +184,7 @@ def compare(args: argparse.Namespace) -> int:
         print(f"{name}, for one image of {' x '.join(map(str, net.input_shape))}\n{stages(net)}\n")
     print(f"what {args.second} has more (+) or less (-) than {args.first}\n{diff(*nets)}")
     if args.picture:
-        from .architecture import draw
+        from ..show.architecture import draw
 
         draw({args.first: stages(nets[0]), args.second: stages(nets[1])}, args.colour).save(args.picture)
         print(f"\nboth are drawn in {args.picture}")
@@ -197,8 +197,8 @@ def bench(args: argparse.Namespace) -> int:
 
     import torch
 
-    from .bench import SUITES
-    from .record import machine, versions
+    from ..runs.record import machine, versions
+    from ..tools.bench import SUITES
 
     torch.set_num_threads(args.threads or torch.get_num_threads())
     suites = [pick(SUITES, name, "suite of measurements") for name in args.what or SUITES]
@@ -314,7 +314,7 @@ def positive(text: str) -> int:
 
 
 def device(text: str) -> str:
-    from .experiment import devices
+    from ..experiment import devices
 
     here = devices()
     if text not in here:

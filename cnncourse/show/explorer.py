@@ -10,8 +10,8 @@ from pathlib import Path
 import anywidget
 from traitlets import Bool, Enum, Int
 
-from . import pick
-from .arithmetic import output_size
+from .. import pick
+from ..arithmetic import output_size
 
 MODULE = Path(__file__).with_suffix(".js")
 

@@ -16,11 +16,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from . import THREAD_LIMITS, cores
-from .data import Batches, Split
-from .layers import LocalResponseNorm, local_response_norm
-from .models import MODELS
-from .train import Speed, run_epoch
+from ..data import Batches, Split
+from ..layers import LocalResponseNorm, local_response_norm
+from ..models import MODELS
+from ..train import Speed, run_epoch
+from .threads import THREAD_LIMITS, cores
 
 FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}  # glibc (Linux) keeps what a program frees

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import nbformat
 from nbformat import NotebookNode
 
-from . import exercises, replacing
-from .exercises import Exercise
+from .. import exercises, replacing
+from ..exercises import Exercise
 
 COPIED = ".cnncourse.json"  # in the student's folder: which version of each notebook was copied there
 UNREADABLE = "unreadable"  # in place of a fingerprint

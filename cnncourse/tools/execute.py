@@ -31,8 +31,9 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
-from . import THREAD_LIMITS, cores, pick, replacing
-from .recipes import PROFILES
+from .. import pick, replacing
+from ..recipes import PROFILES
+from .threads import THREAD_LIMITS, cores
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
 STEP = 0.128  # seconds of the step below, in one thread of the machine on which the profiles' minutes were measured

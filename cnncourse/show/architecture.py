@@ -10,8 +10,8 @@ from html import escape
 from math import sqrt
 from pathlib import Path
 
-from . import pick, replacing
-from .trace import Stage, Table
+from .. import pick, replacing
+from ..trace import Stage, Table
 
 QUANTITIES = {"parameters": "parameters", "macs": "MACs", "memory": "of activation memory"}
 BLUE = "#0072B2"  # of Okabe and Ito, as in plots

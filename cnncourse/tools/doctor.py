@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from . import checksums, control_groups, expanded, idle_cores
-from . import cores as usable_cores
+from .. import expanded
+from ..datasets import checksums
+from .threads import control_groups, idle_cores
+from .threads import cores as usable_cores
 
 COMMAND = 'python -m pip install -c constraints.txt -e ".[lab]"'
 INSTALL = f"Install the course again, in its folder: {COMMAND}"

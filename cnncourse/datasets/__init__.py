@@ -1,0 +1,1 @@
+"""The images: batches, files and what they are checked by."""
