@@ -20,6 +20,7 @@ import dis
 import inspect
 import math
 import random
+import sys
 import textwrap
 import threading
 from collections.abc import Callable
@@ -80,7 +81,6 @@ class Exercise:
     cases: Callable[[random.Random], list[tuple]]
     observe: Callable
     mistakes: list[Callable] = field(default_factory=list)
-    right: list[Callable] = field(default_factory=list)  # other ways to write the solution, for the tests
     broken: Callable | None = None  # the program as it came in, where the exercise is to repair one
 
     @property
@@ -109,10 +109,21 @@ class Exercise:
         self.mistakes.append(program)
         return program
 
-    def also_right(self, program: Callable) -> Callable:
-        """Decorator: the solution, written differently."""
-        self.right.append(program)
-        return program
+    def mistakes_as_edits(self, *edits: tuple[str, ...]) -> None:
+        """Mistakes that differ little from the solution. Each is what stands there, what the student writes, and the
+        diagnosis; there may be several pairs of the first two. Raises ValueError where a text does not stand there
+        exactly once."""
+        for *texts, diagnosis in edits:
+            program = source(self.function)
+            for old, new in zip(texts[::2], texts[1::2], strict=True):
+                if program.count(old) != 1:
+                    raise ValueError(f"{self.name}: {old!r} stands {program.count(old)} times in the solution, not once")
+                program = program.replace(old, new)
+            names = {}
+            exec(program, vars(sys.modules[self.function.__module__]), names)
+            mistake = names[self.function.__name__]
+            mistake.__doc__ = diagnosis
+            self.mistakes.append(mistake)
 
     def as_it_came(self, program: Callable) -> Callable:
         """Decorator: the broken program that is to be repaired."""
