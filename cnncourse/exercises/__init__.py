@@ -26,7 +26,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import zip_longest
 from numbers import Number
@@ -109,26 +109,27 @@ class Exercise:
         self.mistakes.append(program)
         return program
 
-    def mistakes_as_edits(self, *edits: tuple[str, ...]) -> None:
-        """Mistakes that differ little from the solution. Each is what stands there, what the student writes, and the
-        diagnosis; there may be several pairs of the first two. Raises ValueError where a text does not stand there
-        exactly once."""
-        for *texts, diagnosis in edits:
-            program = source(self.function)
-            for old, new in zip(texts[::2], texts[1::2], strict=True):
-                if program.count(old) != 1:
-                    raise ValueError(f"{self.name}: {old!r} stands {program.count(old)} times in the solution, not once")
-                program = program.replace(old, new)
-            names = {}
-            exec(program, vars(sys.modules[self.function.__module__]), names)
-            mistake = names[self.function.__name__]
-            mistake.__doc__ = diagnosis
-            self.mistakes.append(mistake)
+    def edited(self, *texts: str) -> Callable:
+        """The solution with other texts in it: what stands there, what is written, and so on in pairs. Raises
+        ValueError where a text does not stand there exactly once."""
+        program, names = source(self.function), {}
+        for old, new in zip(texts[::2], texts[1::2], strict=True):
+            if program.count(old) != 1:
+                raise ValueError(f"{self.name}: {old!r} stands {program.count(old)} times in the solution, not once")
+            program = program.replace(old, new)
+        exec(program, vars(sys.modules[self.function.__module__]), names)
+        return names[self.function.__name__]
 
-    def as_it_came(self, program: Callable) -> Callable:
-        """Decorator: the broken program that is to be repaired."""
-        self.broken = program
-        return program
+    def mistakes_as_edits(self, *edits: tuple[str, ...]) -> None:
+        """Mistakes that differ little from the solution: each is the texts that `edited` takes, and the diagnosis."""
+        for *texts, diagnosis in edits:
+            program = self.edited(*texts)
+            program.__doc__ = diagnosis
+            self.mistakes.append(program)
+
+    def as_it_came(self, *texts: str) -> None:
+        """Makes the broken program that is to be repaired, as `edited` does."""
+        self.broken = self.edited(*texts)
 
     def judge(self, answer: Callable, chance: random.Random) -> Result:
         """As `check`, with the inputs that `chance` draws, and leaving no trace."""
@@ -248,6 +249,7 @@ def worked_on(answer: Callable) -> bool:
     return any(opname != "LOAD_CONST" for opname in loads)
 
 
+@cache
 def source(program: Callable) -> str:
     """The text of a function or class, without decorators."""
     text = textwrap.dedent(inspect.getsource(program))
