@@ -21,7 +21,6 @@ import inspect
 import math
 import random
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -249,12 +248,18 @@ def worked_on(answer: Callable) -> bool:
     return any(opname != "LOAD_CONST" for opname in loads)
 
 
-@cache
 def source(program: Callable) -> str:
-    """The text of a function or class, without decorators."""
-    text = textwrap.dedent(inspect.getsource(program))
-    definition = ast.parse(text).body[0]
-    return "\n".join(text.splitlines()[definition.lineno - 1:])
+    """The text of a function or class at the top of its file, without decorators."""
+    return definitions(program.__module__)[program.__name__]
+
+
+@cache
+def definitions(module: str) -> dict[str, str]:
+    """The text of each function and class of a module, parsed once: `inspect.getsource` parses the file each time."""
+    text = inspect.getsource(sys.modules[module])
+    lines = text.splitlines()
+    return {node.name: "\n".join(lines[node.lineno - 1:node.end_lineno]) for node in ast.parse(text).body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def within(seconds: float, call: Callable) -> tuple[str, object]:
