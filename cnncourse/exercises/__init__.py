@@ -20,12 +20,12 @@ import dis
 import inspect
 import math
 import random
-import textwrap
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import zip_longest
 from numbers import Number
@@ -80,7 +80,6 @@ class Exercise:
     cases: Callable[[random.Random], list[tuple]]
     observe: Callable
     mistakes: list[Callable] = field(default_factory=list)
-    right: list[Callable] = field(default_factory=list)  # other ways to write the solution, for the tests
     broken: Callable | None = None  # the program as it came in, where the exercise is to repair one
 
     @property
@@ -109,15 +108,27 @@ class Exercise:
         self.mistakes.append(program)
         return program
 
-    def also_right(self, program: Callable) -> Callable:
-        """Decorator: the solution, written differently."""
-        self.right.append(program)
-        return program
+    def edited(self, *texts: str) -> Callable:
+        """The solution with other texts in it: what stands there, what is written, and so on in pairs. Raises
+        ValueError where a text does not stand there exactly once."""
+        program, names = source(self.function), {}
+        for old, new in zip(texts[::2], texts[1::2], strict=True):
+            if program.count(old) != 1:
+                raise ValueError(f"{self.name}: {old!r} stands {program.count(old)} times in the solution, not once")
+            program = program.replace(old, new)
+        exec(program, vars(sys.modules[self.function.__module__]), names)
+        return names[self.function.__name__]
 
-    def as_it_came(self, program: Callable) -> Callable:
-        """Decorator: the broken program that is to be repaired."""
-        self.broken = program
-        return program
+    def mistakes_as_edits(self, *edits: tuple[str, ...]) -> None:
+        """Mistakes that differ little from the solution: each is the texts that `edited` takes, and the diagnosis."""
+        for *texts, diagnosis in edits:
+            program = self.edited(*texts)
+            program.__doc__ = diagnosis
+            self.mistakes.append(program)
+
+    def as_it_came(self, *texts: str) -> None:
+        """Makes the broken program that is to be repaired, as `edited` does."""
+        self.broken = self.edited(*texts)
 
     def judge(self, answer: Callable, chance: random.Random) -> Result:
         """As `check`, with the inputs that `chance` draws, and leaving no trace."""
@@ -238,10 +249,17 @@ def worked_on(answer: Callable) -> bool:
 
 
 def source(program: Callable) -> str:
-    """The text of a function or class, without decorators."""
-    text = textwrap.dedent(inspect.getsource(program))
-    definition = ast.parse(text).body[0]
-    return "\n".join(text.splitlines()[definition.lineno - 1:])
+    """The text of a function or class at the top of its file, without decorators."""
+    return definitions(program.__module__)[program.__name__]
+
+
+@cache
+def definitions(module: str) -> dict[str, str]:
+    """The text of each function and class of a module, parsed once: `inspect.getsource` parses the file each time."""
+    text = inspect.getsource(sys.modules[module])
+    lines = text.splitlines()
+    return {node.name: "\n".join(lines[node.lineno - 1:node.end_lineno]) for node in ast.parse(text).body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def within(seconds: float, call: Callable) -> tuple[str, object]:
