@@ -61,8 +61,8 @@ def siblings(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
     modules = {".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")}
     found = {name.removeprefix("cnncourse.") for name in found}
-    return {name for name in found if name in modules or f"{name}.__init__" in modules
-            and not any(other.startswith(f"{name}.") for other in found)}
+    found = {name for name in found if name in modules or f"{name}.__init__" in modules}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
