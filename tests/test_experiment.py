@@ -71,6 +71,7 @@ def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
 
 
 @needs_posix
+@pytest.mark.soak
 def test_a_kill_between_the_two_checkpoints_of_the_best_epoch_does_not_lose_it(few, tmp_path, monkeypatch):
     def accuracies_will_be(*values):
         rest = iter(values)
@@ -187,6 +188,7 @@ def test_a_network_whose_part_is_called_module_is_evaluated_as_a_whole(few):
 
 
 @needs_posix
+@pytest.mark.soak
 @pytest.mark.parametrize("model, options, size, channels", [
     ("mnist_cnn", {}, 28, 1), ("vgg11_small_bn", {"width": 8}, 32, 3)], ids=["plain", "dropout and batch norm"])
 def test_a_run_killed_at_random_moments_goes_on_to_the_same_curve(model, options, size, channels, tmp_path):

@@ -15,6 +15,8 @@ from cnncourse.runs.processes import Seeded
 from cnncourse.runs.record import Record
 from cnncourse.train import cross_entropy, run_epoch, with_heads
 
+pytestmark = pytest.mark.soak
+
 
 def started(*words, processes=2):
     several = ["torch.distributed.run", f"--nproc-per-node={processes}"] if processes > 1 else []
