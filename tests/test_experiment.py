@@ -15,12 +15,12 @@ from two_processes import Headed
 
 from cnncourse import experiment, train
 from cnncourse.data import load
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
 from cnncourse.runs import files
 from cnncourse.runs.checkpoints import load_checkpoint
 from cnncourse.runs.record import Record
-from cnncourse.runs.totals import Diverged
 from cnncourse.train import run_epoch
 
 
