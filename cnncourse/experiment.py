@@ -114,7 +114,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
 
     placed = {"device": device, "memory_format": speed.memory_format, "workers": workers, "share": (rank, processes)}
     training = data.batches("train", recipe.batch_size, recipe.augment, seed, **placed)
-    validation, test = (data.batches(split, 128, **placed) for split in ("validation", "test"))
+    validation, test = (data.batches(split, 64, **placed) for split in ("validation", "test"))
     optimizer = recipe.make_optimizer(model, speed.fused)
     steps = len(training)  # of an epoch
     scheduler = recipe.make_scheduler(optimizer, recipe.epochs * steps)

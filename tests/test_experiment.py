@@ -46,7 +46,7 @@ def test_a_run_leaves_its_record_and_checkpoint(few, tmp_path):
     net = MODELS["lenet5"]()
     saved = load_checkpoint(tmp_path / "checkpoint.pt", net)
     assert Record.from_json(saved["record"]) == record
-    assert run_epoch(net, few.batches("test", 128))["accuracy"] == record.test["accuracy"]
+    assert run_epoch(net, few.batches("test", 64))["accuracy"] == record.test["accuracy"]
 
 
 def test_the_progress_line_counts_steps_and_a_resumed_run_begins_where_it_stopped(few, tmp_path, capsys):
@@ -64,7 +64,7 @@ def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
     best = load_checkpoint(tmp_path / "best.pt", net)
     accuracies = record.column("validation_accuracy")
     assert Record.from_json(best["record"]).column("validation_accuracy")[-1] == max(accuracies)
-    assert run_epoch(net, few.batches("validation", 128))["accuracy"] == max(accuracies)
+    assert run_epoch(net, few.batches("validation", 64))["accuracy"] == max(accuracies)
 
 
 @needs_posix
@@ -177,7 +177,7 @@ def test_a_network_whose_part_is_called_module_is_evaluated_as_a_whole(few):
 
     net = Negated()
     row = experiment.run(net, few, "adam", epochs=2).rows[-1]
-    assert row["validation_loss"] == run_epoch(net, few.batches("validation", 128))["loss"]
+    assert row["validation_loss"] == run_epoch(net, few.batches("validation", 64))["loss"]
 
 
 @needs_posix
