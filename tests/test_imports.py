@@ -13,8 +13,10 @@ PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__init__": {"tools.threads"},
     "__main__": {"tools.cli"},
-    "data": {"datasets.checksums", "datasets.shapes"},
-    "datasets.photographs": {"data"},
+    "data": {"datasets.batches", "datasets.folders", "datasets.sources"},
+    "datasets.folders": {"datasets.batches"},
+    "datasets.photographs": {"datasets.sources"},
+    "datasets.sources": {"datasets.batches", "datasets.checksums", "datasets.shapes"},
     "exercises.__init__": {"tools.progress"},
     "experiment": {"data", "layers", "recipes", "runs.record", "tools.threads", "trace", "train"},
     "instructor.exam": {"arithmetic"},
