@@ -153,9 +153,9 @@ def test_processes_take_their_own_parts_of_the_same_batches(digits):
 
 # Sets that are downloaded
 
-@pytest.mark.parametrize("name", checksums.MD5)
-def test_an_absent_data_set_says_what_to_put_where(name, tmp_path, monkeypatch):
-    """Also where only one file is missing."""
+@pytest.fixture(params=checksums.MD5)
+def downloaded(request, tmp_path, monkeypatch):
+    """(name, files) of a set whose files are there, with nothing in them but their names, and no way to get others."""
     from torchvision.datasets import cifar, mnist
 
     def offline(*_, **__):
@@ -163,28 +163,30 @@ def test_an_absent_data_set_says_what_to_put_where(name, tmp_path, monkeypatch):
 
     for module in (cifar, mnist):
         monkeypatch.setattr(module, "download_and_extract_archive", offline)
-    files = list(checksums.MD5[name])
-    monkeypatch.setitem(checksums.MD5, name, dict.fromkeys(files, hashlib.md5(b"").hexdigest()))
-    for there in ([], files[:-1]):
-        for file in there:
-            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / file).touch()
+    names = list(checksums.MD5[request.param])
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    monkeypatch.setitem(checksums.MD5, request.param, {n: hashlib.md5(n.encode()).hexdigest() for n in names})
+    return request.param, [tmp_path / name for name in names]
+
+
+def test_an_absent_data_set_says_what_to_put_where(downloaded, tmp_path):
+    """Also where only one file is missing."""
+    name, files = downloaded
+    for missing in (files[-1:], files):
+        for file in missing:
+            file.unlink(missing_ok=True)
         with pytest.raises(FileNotFoundError, match=r"\(no route to host\).*'digits' or 'shapes'") as error:
             data.load(name, root=tmp_path)
-        assert [file for file in files if str(tmp_path / file) in str(error.value)] == files[len(there):]
+        assert [file for file in files if str(file) in str(error.value)] == missing
 
 
-@pytest.mark.parametrize("name", checksums.MD5)
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>Log in", b"\0\0\x08\x03\0\0\xea\x60", "whole"],
                          ids=["empty", "a web page", "cut short", "of another set"])
-def test_a_damaged_file_is_named_before_it_is_read_and_kept(name, content, tmp_path, monkeypatch):
+def test_a_damaged_file_is_named_before_it_is_read_and_kept(downloaded, content, tmp_path):
     """Also where the set cannot be read at all, and where the file is a whole one of another set."""
-    files = [tmp_path / file for file in checksums.MD5[name]]
-    monkeypatch.setitem(checksums.MD5, name, {file: hashlib.md5(file.encode()).hexdigest()
-                                              for file in checksums.MD5[name]})
-    for path, file in zip(files, checksums.MD5[name], strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.encode())
+    name, files = downloaded
     content = files[0].read_bytes() if content == "whole" else content
     files[-1].write_bytes(content)
     with pytest.raises(ValueError) as error:
