@@ -9,10 +9,10 @@ from conftest import needs_posix
 
 from cnncourse import trace
 from cnncourse.models.vgg import vgg11_small
+from cnncourse.runs.checkpoints import read_checkpoint
 from cnncourse.runs.record import Record
 from cnncourse.tools import bench, cli
 from cnncourse.tools.cli import chosen
-from cnncourse.train import read_checkpoint
 
 
 def command(monkeypatch, *words):

@@ -45,6 +45,11 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
 
 
+def as_recorded(recipe) -> dict:
+    """A recipe as JSON gives it back."""
+    return asdict(recipe) | {"milestones": list(recipe.milestones)}
+
+
 @dataclass
 class Record:
     """One run. `rows` holds one dict an epoch, as `train.fit` yields them; `test` the one look at the test set."""

@@ -19,7 +19,8 @@ from torchvision import transforms
 from ..data import Batches, Split
 from ..layers import LocalResponseNorm, local_response_norm
 from ..models import MODELS
-from ..train import Speed, run_epoch
+from ..runs.devices import Speed
+from ..train import run_epoch
 from .threads import THREAD_LIMITS, cores
 
 FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
@@ -170,7 +171,7 @@ def usual_loop(net: nn.Module, split: Split, size: int, device: str) -> Callable
 
 
 def steps(rounds: int, device: str) -> Iterator[Ratio]:
-    """Each switch of `train.Speed`, and the defaults together, against a plain step of PyTorch."""
+    """Each switch of `experiment.Speed`, and the defaults together, against a plain step of PyTorch."""
     for name in ("resnet20", "lenet5"):
         for label, speed in (("the defaults", FAST), ("channels_last", replace(PLAIN, channels_last=True)),
                              ("fused", replace(PLAIN, fused=True)), ("autocast", replace(PLAIN, autocast=True)),
