@@ -1,9 +1,8 @@
-"""Data sets: `load` gives the images of one, `Data.batches` what a network is fed with.
+"""Lessons 1 to 9: the images. `load` gives a data set in three splits, `Data.batches` what a network is fed with.
 
 Images are uint8, N x C x H x W, values 0 to 255; labels are int64, N. The split into training, validation and test
-images is fixed for each data set and does not depend on any training seed.
-Where the images come from is written in `datasets/sources.py` and, for one's own photographs, in `datasets/folders.py`;
-how they are mixed, augmented and normalised in `datasets/batches.py`.
+images is fixed for each data set and does not depend on any training seed. `datasets/` holds what stands behind: the
+sources of the images, the folders of one's own photographs, and how batches are mixed, augmented and normalised.
 """
 
 from dataclasses import dataclass, replace
@@ -73,8 +72,8 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
          limit: int | None = None) -> Data:
     """Training, validation and test images of a data set, with its class names.
 
-    name: "digits" and "shapes" are part of the installation, "mnist", "fashion_mnist", "cifar10" and "cifar100" are
-    downloaded, and "folder" is a directory of one's own photographs, one sub-directory a class.
+    name: "digits" and "shapes" are part of the installation; "mnist", "fashion_mnist", "cifar10" and "cifar100" are
+    downloaded; "folder" is a directory of one's own photographs, one sub-directory a class.
     size: height and width in pixels (default: the set's own; photographs 64). channels: 1 grey or 3 RGB (default: the
     set's own). root: where downloaded files lie or go (default: $CNNCOURSE_DATA, else ~/.cnncourse), or the directory
     of a folder. limit: use only so many training images.

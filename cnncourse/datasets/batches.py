@@ -36,8 +36,7 @@ class Lazy:
 
 
 class Batches:
-    """Iterable of (images, labels) of a Split: images float N x C x H x W, normalised to mean 0 and deviation 1 per
-    channel.
+    """Iterable of (images, labels) from a `data.Split`: images are float N x C x H x W, of mean 0 and deviation 1.
 
     Each pass over it is one epoch. In training (`shuffle`) a last batch that is not full is left out of that epoch: its
     few images would give a noisy step, and batch normalisation's running averages would end on them.

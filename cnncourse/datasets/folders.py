@@ -58,9 +58,10 @@ def hold_out(share: float, paths: np.ndarray, labels: np.ndarray) -> list[tuple[
     classes = [random.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     ends = np.floor(share * np.cumsum([len(members) for members in classes]) + 0.5)  # so that all add up to the share
     counts = np.maximum(1, np.diff(ends, prepend=0)).astype(int)
-    parts = zip(*(np.split(members, [n]) for members, n in zip(classes, counts, strict=True)), strict=True)
-    held_out, rest = (np.concatenate(part) for part in parts)
-    return [(paths[chosen], labels[chosen]) for chosen in map(random.permutation, (rest, held_out))]
+    cuts = list(zip(classes, counts, strict=True))
+    rest = random.permutation(np.concatenate([members[n:] for members, n in cuts]))
+    held_out = random.permutation(np.concatenate([members[:n] for members, n in cuts]))
+    return [(paths[rest], labels[rest]), (paths[held_out], labels[held_out])]
 
 
 def readable(path: Path) -> bool:

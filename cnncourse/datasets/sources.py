@@ -73,8 +73,8 @@ def downloaded(size, channels, root, name):
         sets = [getattr(datasets, title)(root, train=train, download=bool(missing)) for train in (True, False)]
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
-            f"{title} could not be downloaded ({' '.join(str(error).split())}): put {', '.join(map(str, missing))} "
-            "there yourself, or use the embedded data sets 'digits' or 'shapes'") from error
+            f"{title} is not there and could not be downloaded ({' '.join(str(error).split())}): put its files at "
+            f"{', '.join(map(str, missing))}, or use the embedded data sets 'digits' or 'shapes'") from error
     images = [torch.as_tensor(each.data).reshape(*each.data.shape[:3], -1).permute(0, 3, 1, 2) for each in sets]
     (images, labels), test = [(shaped(x, size, channels), torch.as_tensor(each.targets))
                               for x, each in zip(images, sets, strict=True)]
