@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from . import pick
 from .data import Batches, Data, load
+from .loop.devices import Speed, device_at_hand, memory, processor_or_gpu
+from .loop.pace import Paced
+from .loop.processes import Seeded, first_alone, join_others, shared
 from .models import MODELS
 from .recipes import RECIPES, Recipe
 from .runs.behaviour import behaviour_of, loss_of
-from .runs.devices import Speed, device_at_hand, memory, processor_or_gpu
 from .runs.files import Files
-from .runs.pace import Paced
-from .runs.processes import Seeded, first_alone, join_others, shared
 from .runs.record import Record, as_recorded
 from .runs.shipped import recorded  # noqa: F401  lessons lay recorded runs over their own
 from .trace import on_meta

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from .runs.processes import for_evaluation
-from .runs.totals import LOST, Totals
+from .loop.processes import for_evaluation
+from .loop.totals import LOST, Totals
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
 

@@ -53,6 +53,7 @@ def test_an_export_onto_the_notebook_itself_leaves_it_as_it_is(tmp_path, monkeyp
 
 
 @needs_posix
+@pytest.mark.soak
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],

@@ -9,11 +9,11 @@ from torch.overrides import TorchFunctionMode
 
 from cnncourse import experiment, train
 from cnncourse.data import load
+from cnncourse.loop import devices
+from cnncourse.loop.devices import Speed
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
-from cnncourse.runs import devices
-from cnncourse.runs.devices import Speed
 from cnncourse.runs.record import Record
-from cnncourse.runs.totals import Diverged
 
 GPUS = ("cuda", "mps")
 

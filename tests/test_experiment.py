@@ -15,6 +15,7 @@ from two_processes import Headed
 
 from cnncourse import experiment, train
 from cnncourse.data import load
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
 from cnncourse.runs import files
@@ -72,6 +73,7 @@ def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
 
 
 @needs_posix
+@pytest.mark.soak
 def test_a_kill_between_the_two_checkpoints_of_the_best_epoch_does_not_lose_it(few, tmp_path, monkeypatch):
     def accuracies_will_be(*values):
         rest = iter(values)
@@ -176,6 +178,7 @@ def test_a_network_whose_part_is_called_module_is_evaluated_as_a_whole(few):
 
 
 @needs_posix
+@pytest.mark.soak
 @pytest.mark.parametrize("model, options, size, channels", [
     ("mnist_cnn", {}, 28, 1), ("vgg11_small_bn", {"width": 8}, 32, 3)], ids=["plain", "dropout and batch norm"])
 def test_a_run_killed_at_random_moments_goes_on_to_the_same_curve(model, options, size, channels, tmp_path):

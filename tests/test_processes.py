@@ -11,9 +11,11 @@ import torch
 from two_processes import batches, network, optimizer_of
 
 from cnncourse.data import load
-from cnncourse.runs.processes import Seeded
+from cnncourse.loop.processes import Seeded
 from cnncourse.runs.record import Record
 from cnncourse.train import cross_entropy, run_epoch, with_heads
+
+pytestmark = pytest.mark.soak
 
 
 def started(*words, processes=2):

@@ -10,8 +10,8 @@ import torch
 from tqdm import tqdm
 
 from cnncourse import experiment
-from cnncourse.runs import files, pace
-from cnncourse.tools import threads
+from cnncourse.loop import pace, threads
+from cnncourse.runs import files
 
 
 def imported(code="", **environment):

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import nn
 from two_processes import Headed
 
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.runs.checkpoints import load_checkpoint, save_checkpoint
-from cnncourse.runs.totals import Diverged
 from cnncourse.train import fit, run_epoch, with_heads
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from ..data import Data, Split, statistics
+from ..loop.totals import Diverged
 from ..models import MODELS
 from ..recipes import Recipe
 from ..train import Loss, cross_entropy, fit, with_heads
-from .totals import Diverged
 
 IMAGES, CLASSES, BATCH, EPOCHS = 4, 10, 2, 2
 RATE = 1e-6  # of the recipe's rate: whole steps would make deep networks amplify what processors round otherwise

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from ..tools.threads import THREADS_ARE_OURS, cores
+from ..loop.threads import THREADS_ARE_OURS, cores
 from .behaviour import difference
 from .checkpoints import load_checkpoint, read_checkpoint, save_checkpoint
 from .record import Record

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import replacing
-from ..tools.threads import cores
+from ..loop.threads import cores
 
 
 def versions() -> dict[str, str]:
@@ -34,15 +34,6 @@ def processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return next(iter(names), platform.processor()) or platform.machine()
-
-
-def peak_memory() -> int | None:
-    """Bytes of memory that this process has held at most; None where the system does not say (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
 
 
 def as_recorded(recipe) -> dict:

@@ -18,10 +18,10 @@ from torchvision import transforms
 
 from ..data import Batches, Split
 from ..layers import LocalResponseNorm, local_response_norm
+from ..loop.devices import Speed
+from ..loop.threads import THREAD_LIMITS, cores
 from ..models import MODELS
-from ..runs.devices import Speed
 from ..train import run_epoch
-from .threads import THREAD_LIMITS, cores
 
 FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}  # glibc (Linux) keeps what a program frees

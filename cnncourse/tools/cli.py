@@ -314,7 +314,7 @@ def positive(text: str) -> int:
 
 
 def device(text: str) -> str:
-    from ..runs.devices import devices
+    from ..loop.devices import devices
 
     here = devices()
     if text not in here:

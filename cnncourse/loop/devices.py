@@ -1,14 +1,13 @@
 """Where and how the steps of a training are computed."""
 
 import os
+import platform
 import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import torch
 from torch import nn
-
-from .record import peak_memory
 
 
 @dataclass(frozen=True)
@@ -81,3 +80,12 @@ def memory(device: str) -> dict[str, int]:
     if torch.device(device).type == "cuda":
         found["peak_device_memory"] = torch.cuda.max_memory_allocated()
     return found
+
+
+def peak_memory() -> int | None:
+    """Bytes of memory that this process has held at most; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
