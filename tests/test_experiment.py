@@ -15,7 +15,6 @@ from two_processes import Headed
 
 from cnncourse import experiment, train
 from cnncourse.data import load
-from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
 from cnncourse.runs import files
