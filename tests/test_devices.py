@@ -60,7 +60,6 @@ def few():
     return load("digits", size=28, limit=64)
 
 
-none = pytest.mark.parametrize("gpu", ["none"], indirect=True)
 both = pytest.mark.parametrize("gpu", GPUS, indirect=True)
 
 
@@ -71,19 +70,14 @@ def test_the_fastest_device_comes_first(found, monkeypatch):
     assert devices.devices() == [*found, "cpu"]
 
 
-@pytest.mark.parametrize("gpu, name", [("cuda", "NVIDIA Stand-in"), ("mps", "Apple, by MPS")], indirect=["gpu"])
-def test_the_gpu_that_is_there_is_used_and_named_once(gpu, name, few, capsys):
-    kind = "cuda" if name.startswith("NVIDIA") else "mps"
+@pytest.mark.parametrize("gpu, kind, said", [
+    ("cuda", "cuda", "Training on the GPU: NVIDIA Stand-in\n"), ("mps", "mps", "Training on the GPU: Apple, by MPS\n"),
+    ("none", "cpu", "")], indirect=["gpu"])
+def test_the_gpu_that_is_there_is_used_and_named_once(gpu, kind, said, few, capsys):
     records = [experiment.run(model, few, "adam", epochs=1) for model in ("mnist_cnn", MODELS["mnist_cnn"]())]
     assert [record.config["device"] for record in records] == [kind, kind]
-    assert capsys.readouterr().out == f"Training on the GPU: {name}\n"
-    assert gpu.sent.count(kind) > 20  # weights, images and labels
-
-
-@none
-def test_without_a_gpu_nothing_is_said_and_the_processor_is_used(gpu, few, capsys):
-    assert experiment.run("mnist_cnn", few, "adam", epochs=1).config["device"] == "cpu"
-    assert not capsys.readouterr().out and not set(gpu.sent) & set(GPUS)
+    assert capsys.readouterr().out == said
+    assert gpu.sent.count(kind) > 20 and set(gpu.sent) & set(GPUS) <= {kind}  # weights, images and labels
 
 
 @both

@@ -149,8 +149,3 @@ experiment.run("mnist_cnn", "digits", "adam", epochs=1)
 """)
     done = started(tmp_path / "downloading.py", tmp_path / "images")
     assert done.returncode == 0, done.stderr
-
-
-def test_a_batch_that_processes_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
-        load("digits").batches("train", 32, share=(0, 3))

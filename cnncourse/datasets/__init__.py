@@ -1,1 +1,1 @@
-"""The images: batches, files and what they are checked by."""
+"""Where the images come from and how they become batches. `cnncourse.data` is the way in."""

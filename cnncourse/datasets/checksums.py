@@ -35,11 +35,10 @@ MD5 = {
 
 def look(name: str, root: Path) -> tuple[list[Path], list[Path]]:
     """(missing, damaged): the files of a data set under `root` that are not there, and those that hold other bytes."""
-    paths = {root / file: md5 for file, md5 in MD5[name].items()}
-    return ([path for path in paths if not path.is_file()],
-            [path for path, md5 in paths.items() if path.is_file() and digest(path) != md5])
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    missing, damaged = [], []
+    for path, md5 in ((root / file, md5) for file, md5 in MD5[name].items()):
+        if not path.is_file():
+            missing.append(path)
+        elif hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
+            damaged.append(path)
+    return missing, damaged

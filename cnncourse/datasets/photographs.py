@@ -6,13 +6,14 @@ Nothing learned here is true of other flowers or other roofs.
 """
 
 import os
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image
 
-from ..data import of_sklearn
+from .sources import of_sklearn
 
 # What is to be seen at each place, six rows of ten. A dot: two things at once, which is nobody's class.
 PLACES = {"china.jpg": ("sss.ssssss", "s.pppsssss", "..pppssss.", "tpppp....t", "tppppp.ttt", "ttt..ttttt"),
@@ -41,9 +42,9 @@ def build(root: str | Path, seed: int = 0) -> Path:
     return root
 
 
-def write(root: Path, chance: np.random.Generator) -> None:
-    pictures, orientation = shots(chance), {}
-    names = [str(name) for name in chance.permutation(sorted(pictures))]
+def write(root: Path, random: np.random.Generator) -> None:
+    pictures = shots(random)
+    names = [str(name) for name in random.permutation(sorted(pictures))]
     tiny, turned, grey, copied, broken = np.split(names, np.cumsum([TINY, TURNED, GREY, COPIES]))
     for name in tiny:
         pictures[name].thumbnail((12, 12))
@@ -53,42 +54,39 @@ def write(root: Path, chance: np.random.Generator) -> None:
     for i, name in enumerate(copied):
         width, height = pictures[name].size
         pictures[f"{Path(name).parent}/{free + i:04d}_0.jpg"] = pictures[name].resize((3 * width // 4, 3 * height // 4))
-    for i, name in enumerate(turned):
-        orientation[name] = list(STORED)[i % len(STORED)]
-        pictures[name] = pictures[name].transpose(STORED[orientation[name]])
-
+    exif = {name: Image.Exif() for name in pictures}
+    for name, (orientation, turn) in zip(turned, cycle(STORED.items()), strict=False):
+        exif[name][ORIENTATION] = orientation
+        pictures[name] = pictures[name].transpose(turn)
     for name, picture in pictures.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        exif = Image.Exif()
-        if name in orientation:
-            exif[ORIENTATION] = orientation[name]
-        picture.save(root / name, quality=90, exif=exif)
+        picture.save(root / name, quality=90, exif=exif[name])
     whole = (root / broken[0]).read_bytes()
     (root / broken[0]).write_bytes(whole[: len(whole) // 2])
 
 
-def shots(chance: np.random.Generator) -> dict[str, Image.Image]:
+def shots(random: np.random.Generator) -> dict[str, Image.Image]:
     """Every shot of every place by "<class>/<place>_<shot>.jpg"; the places are numbered in a random order."""
     initials = {name[0]: name for name in SHOTS}
     photographs = {file: Image.open(of_sklearn(f"images/{file}")) for file in PLACES}
     places = [(photographs[file], initials[letter], row, column) for file, rows in PLACES.items()
               for row, letters in enumerate(rows) for column, letter in enumerate(letters) if letter != "."]
     found = {}
-    for number, i in enumerate(chance.permutation(len(places)), 1):
+    for number, i in enumerate(random.permutation(len(places)), 1):
         photograph, name, row, column = places[i]
-        light = chance.uniform(0.7, 1.2) * chance.uniform(0.85, 1.15, 3)  # exposure, and the colour of the light
+        light = random.uniform(0.7, 1.2) * random.uniform(0.85, 1.15, 3)  # exposure, and the colour of the light
         for k in range(SHOTS[name]):
-            found[f"{name}/{number:04d}_{k}.jpg"] = shot(photograph, row, column, light, chance)
+            found[f"{name}/{number:04d}_{k}.jpg"] = shot(photograph, row, column, light, random)
     return found
 
 
-def shot(photograph: Image.Image, row: int, column: int, light: np.ndarray, chance: np.random.Generator) -> Image.Image:
+def shot(photograph: Image.Image, row: int, column: int, light: np.ndarray, random: np.random.Generator) -> Image.Image:
     """Part of one place, enlarged, with a sensor's noise."""
-    shape = np.array(SHAPES[chance.integers(len(SHAPES))])
+    shape = np.array(SHAPES[random.integers(len(SHAPES))])
     place = np.array([photograph.width / 10, photograph.height / 6])
-    extent = shape * (place / shape).min() * chance.uniform(0.7, 1)
-    start = place * (column, row) + chance.uniform(0, 1, 2) * (place - extent)
-    size = (shape / shape.min() * chance.integers(60, 180)).astype(int)
+    extent = shape * (place / shape).min() * random.uniform(0.7, 1)
+    start = place * (column, row) + random.uniform(0, 1, 2) * (place - extent)
+    size = (shape / shape.min() * random.integers(60, 180)).astype(int)
     part = photograph.resize(tuple(size.tolist()), Image.Resampling.BICUBIC, (*start, *(start + extent)))
-    pixels = np.asarray(part) * light + chance.normal(0, 6, (*part.size[::-1], 3))
+    pixels = np.asarray(part) * light + random.normal(0, 6, (*part.size[::-1], 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
