@@ -182,7 +182,7 @@ c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "cnncourse"
 c.ClearSolutions.code_stub = {"python": "# Write your answer in place of the three dots."}
 c.Autograde.autograde_preprocessors = [
-    "cnncourse.grading.Grade",  # in place of nbgrader.preprocessors.Execute
+    "cnncourse.instructor.grading.Grade",  # in place of nbgrader.preprocessors.Execute
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",

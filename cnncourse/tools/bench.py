@@ -177,7 +177,7 @@ def steps(rounds: int, device: str) -> Iterator[Ratio]:
                              ("the defaults and compile", replace(FAST, compile=True))):
             yield ratio(f"{name} step, {label}", "plain", training_step(MODELS[name](), 128, speed, device),
                         training_step(MODELS[name](), 128, PLAIN, device), rounds)
-    code = ("from cnncourse.bench import *\nstep = training_step(MODELS['resnet20'](), 128, FAST)\n"
+    code = ("from cnncourse.tools.bench import *\nstep = training_step(MODELS['resnet20'](), 128, FAST)\n"
             "for _ in range(8): step()")
     yield ratio("resnet20, 8 steps and start, memory kept", "memory given back",
                 partial(process, code, KEEP_MEMORY), partial(process, code), rounds)
@@ -209,7 +209,7 @@ def busy(rounds: int, device: str) -> Iterator[Ratio]:
 
 def steps_apart(name: str, steps: int, first: str = "", **environment: str) -> tuple[float, float]:
     """(wall, CPU) seconds of training steps in a process of its own, in which `first` runs before the course comes."""
-    code = (f"{first}\nimport time\nfrom cnncourse.bench import *\n"
+    code = (f"{first}\nimport time\nfrom cnncourse.tools.bench import *\n"
             f"step = training_step(MODELS[{name!r}](), 128, FAST)\nstep()\n"
             f"wall, cpu = time.perf_counter(), time.process_time()\nfor _ in range({steps}): step()\n"
             "print(time.perf_counter() - wall, time.process_time() - cpu)")
@@ -230,8 +230,7 @@ NotebookClient(new_notebook(cells=[new_code_cell("import cnncourse.experiment")]
 
 def start(rounds: int, device: str) -> Iterator[Ratio]:
     """What it costs to begin, against `import torch`."""
-    for label, code in (("cnncourse --help", "import sys; sys.argv[1:] = ['--help']; from cnncourse.cli import main\n"
-                         "try: main()\nexcept SystemExit: pass"),
+    for label, code in (("cnncourse --help", "from cnncourse.tools import cli; cli.parser().format_help()"),
                         ("import of the models", "import cnncourse.models"),
                         ("import of an experiment", "import cnncourse.experiment"),
                         ("import of torchvision", "import torchvision"),
