@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import cache
-from math import prod
+from math import ceil, floor, prod
 from random import Random
 
 import pytest
@@ -19,6 +19,11 @@ from cnncourse.tools import cli
 
 SEEDS = range(200)
 WHOLE, FLOORED, DILATED, POOLED, SEEN, COUNTED, GROUPED, COSTLY, DENSE, TABULATED, MISTAKEN, REFUSED = range(12)
+
+
+def result(formula):
+    """What a formula gives as it stands in the key, such as "floor((9 + 2*0 - 4) / 2) + 1"."""
+    return int(eval(formula, {"floor": floor, "ceil": ceil}))
 
 
 def layers(text):
@@ -172,8 +177,8 @@ def test_the_key_mends_the_network_that_raises_and_names_the_mistake_that_was_ma
         sentence, number = questions[MISTAKEN].parts
         wrong = questions[MISTAKEN].given.splitlines()[-1].strip()
         formula, claimed = wrong.split(" = ")
-        assert exam.result(formula) == int(claimed) != exam.result(number.formula)
-        assert exam.Slip(formula, sentence.words) in number.slips
+        assert result(formula) == int(claimed) != result(number.formula)
+        assert exam.Slip(formula, int(claimed), sentence.words) in number.slips
         causes.add(re.sub(r"\d+", "n", sentence.words))
     assert lines == {"4", "7"} and len(causes) == 5
 
@@ -184,7 +189,7 @@ def test_a_usual_mistake_never_gives_the_right_number():
             for part in question.parts:
                 assert part.words or part.slips, f"{question.title} names no mistake"
                 for slip in part.slips:
-                    assert slip.value != exam.result(part.formula) and slip.value >= 0, (seed, question.title, slip)
+                    assert slip.value != result(part.formula) and slip.value >= 0, (seed, question.title, slip)
 
 
 def test_where_several_causes_give_one_number_their_formulas_differ_and_the_key_says_so():
@@ -203,11 +208,11 @@ def test_where_several_causes_give_one_number_their_formulas_differ_and_the_key_
 
 def test_a_question_is_unfair_where_two_mistakes_are_written_alike():
     def question(*slips):
-        return exam.Question("", "", (exam.Part("", 1, "2*3", slips),))
+        return exam.Question("", "", (exam.Part("", 1, "2*3", 6, slips),))
 
-    assert exam.fair(question(exam.Slip("3*3", "one"), exam.Slip("9", "another")))
-    assert not exam.fair(question(exam.Slip("3*3", "one"), exam.Slip("3*3", "another")))
-    assert not exam.fair(question(exam.Slip("3 + 3", "gives the right number")))
+    assert exam.fair(question(exam.Slip("3*3", 9, "one"), exam.Slip("9", 9, "another")))
+    assert not exam.fair(question(exam.Slip("3*3", 9, "one"), exam.Slip("3*3", 9, "another")))
+    assert not exam.fair(question(exam.Slip("3 + 3", 6, "gives the right number")))
 
 
 def test_a_cause_leads_to_its_number():
@@ -216,7 +221,7 @@ def test_a_cause_leads_to_its_number():
         k1, s1, k2 = chain[0].kernel_size[0], chain[0].stride[0], chain[1].kernel_size
         added = asked(seed)[SEEN].parts[0].slips[0]
         assert added.value == k1 + k2 and ("stride" in added.cause) == (s1 == 2), seed
-        assert exam.result(asked(seed)[SEEN].parts[0].formula) == added.value - 1 or s1 == 2
+        assert result(asked(seed)[SEEN].parts[0].formula) == added.value - 1 or s1 == 2
 
 
 def test_networks_that_flatten_get_a_batch():
@@ -235,8 +240,11 @@ def test_a_kernel_is_one_grid_for_a_pair_of_channels():
 
 def test_the_key_prints_every_formula_with_its_true_result():
     for seed in SEEDS:
+        for part in (part for question in asked(seed) for part in question.parts if part.formula):
+            for work in (part, *part.slips):
+                assert result(work.formula) == work.value, (seed, work)
         for value, formula in re.findall(r"(?:\*\*|  - )([\d,]+)(?:\*\*)? = `(.+?)`", exam.pages(seed)[1]):
-            assert exam.result(formula) == int(value.replace(",", "")), (seed, formula)
+            assert result(formula) == int(value.replace(",", "")), (seed, formula)
 
 
 def test_no_question_loses_its_point():
@@ -245,8 +253,8 @@ def test_no_question_loses_its_point():
         x, conv = image(given[WHOLE]), layers(given[WHOLE])[0]
         assert (x.shape[2] + 2 * conv.padding[0] - conv.kernel_size[0]) % conv.stride[0] == 0 < conv.padding[0]
         slides, = layers(given[FLOORED])
-        assert 1 < slides.stride[0] and exam.result(asked(seed)[FLOORED].parts[2].formula) > 0
-        down, up = (exam.result(part.formula) for part in asked(seed)[POOLED].parts[:2])
+        assert 1 < slides.stride[0] and result(asked(seed)[FLOORED].parts[2].formula) > 0
+        down, up = (result(part.formula) for part in asked(seed)[POOLED].parts[:2])
         assert up == down + 1
         assert layers(given[DILATED])[0].dilation[0] > 1 and layers(given[GROUPED])[0].groups > 1
         assert any(one.stride in (2, (2, 2)) for one in layers(given[SEEN]))
@@ -257,7 +265,7 @@ def test_numbers_can_be_computed_by_hand():
         for question in asked(seed):
             for part in question.parts:
                 if part.formula:
-                    assert 0 <= exam.result(part.formula) < 2_000_000, (seed, question.title, part.formula)
+                    assert 0 <= result(part.formula) < 2_000_000, (seed, question.title, part.formula)
 
 
 def test_the_sheet_holds_no_answer():
@@ -269,7 +277,7 @@ def test_the_sheet_holds_no_answer():
         for question in questions:
             text = " ".join([question.given, *(part.ask for part in question.parts)])
             for part in question.parts:  # a small number may stand there by chance
-                answer = part.words.strip("`") or str(exam.result(part.formula))
+                answer = part.words.strip("`") or str(result(part.formula))
                 assert len(answer) < 3 or not re.search(rf"\b{re.escape(answer)}", text), (seed, question.title, part)
         assert "seed" not in exam.pages(seed)[0]
 
