@@ -27,7 +27,7 @@ class Grade(NbGraderPreprocessor):
     def preprocess(self, notebook: nbformat.NotebookNode, resources: dict) -> tuple[nbformat.NotebookNode, dict]:
         from .. import exercises  # not in the process that judges an answer
 
-        ours = {each.name.replace(".", "-") for lesson in exercises.LESSONS for each in exercises.of(lesson)}
+        ours = {each.name.replace(".", "-") for lesson in exercises.LESSONS for each in exercises.of_lesson(lesson)}
         cells = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
         for name, cell in cells.items():
             if cell.metadata.nbgrader.grade and name in ours:  # an instructor may have added cells
