@@ -27,7 +27,7 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
 
 def code(path: Path) -> list:
-    """Code cells without the one that a run injects."""
+    """Code cells without the one that papermill injects."""
     cells = nbformat.read(path, as_version=4).cells
     return [c for c in cells if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
 

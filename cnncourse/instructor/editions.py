@@ -1,10 +1,9 @@
 """One source, several editions: notebooks → the student's own copies, solutions, a clean form to recall from, nbgrader.
 
-A notebook is read, and another is written; the course's own notebooks are never changed.
+A notebook is read, changed by one of these functions, and written elsewhere.
 """
 
 import ast
-import copy
 import hashlib
 import inspect
 import json
@@ -92,7 +91,7 @@ def write(path: Path, text: str) -> None:
 
 def with_solutions(notebook: NotebookNode, lesson: str) -> NotebookNode:
     """Every exercise answered by the package's solution. Not executed: outputs are those of the blank notebook."""
-    notebook, answers = copy.deepcopy(notebook), iter(exercises.of_lesson(lesson))
+    answers = iter(exercises.of_lesson(lesson))
     for cell in notebook.cells:
         if has(cell, "exercise"):
             cell.source = answer(next(answers))
@@ -119,7 +118,6 @@ def answer(exercise: Exercise) -> str:
 
 def clean(notebook: NotebookNode, lesson: str = "") -> NotebookNode:
     """Code without its outputs, and headings: what is left to recall a lesson from, whichever it is."""
-    notebook = copy.deepcopy(notebook)
     notebook.cells = [cell for cell in notebook.cells if not has(cell, "question")]
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -143,7 +141,6 @@ def hosted(notebook: NotebookNode, place: str, repository: str) -> NotebookNode:
     if not re.fullmatch(r"[A-Za-z0-9-]+/(?!\.+$)[\w.-]+(?<!\.git)", repository, re.ASCII):
         raise ValueError(f"--hosted takes the OWNER/NAME of a repository on GitHub, such as octocat/cnncourse, "
                          f"not {repository!r}")
-    notebook = copy.deepcopy(notebook)
     place = f"{repository}/blob/main/{quote(place)}"
     links = (f"[Open in Colab](https://colab.research.google.com/github/{place}) · "
              f"[Open in Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/{place})")
@@ -156,7 +153,7 @@ def hosted(notebook: NotebookNode, place: str, repository: str) -> NotebookNode:
 
 def assignment(notebook: NotebookNode, lesson: str) -> NotebookNode:
     """The instructor's source for nbgrader: stub and marked solution, then a check that counts a point a minute."""
-    notebook, written = copy.deepcopy(notebook), iter(exercises.of_lesson(lesson))
+    written = iter(exercises.of_lesson(lesson))
     imports = next(cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source)
     mark(imports, "imports", locked=True)
     for cell in notebook.cells:
