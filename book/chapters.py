@@ -25,7 +25,7 @@ def chapter(notebook: NotebookNode, lesson: str, entries: list[str]) -> Notebook
 
 def with_help(notebook: NotebookNode, lesson: str) -> NotebookNode:
     """Below each exercise and its check: the hints, one after another, and the solution, each folded away."""
-    notebook, cells, answers = copy.deepcopy(notebook), [], iter(exercises.of(lesson))
+    notebook, cells, answers = copy.deepcopy(notebook), [], iter(exercises.of_lesson(lesson))
     for cell in notebook.cells:
         cells.append(cell)
         if cell.cell_type == "code" and has(cell, "check"):

@@ -249,8 +249,8 @@ def test_search_works_from_disk_and_from_a_server(browser, book, server):
 def test_below_each_exercise_its_hints_and_its_solution_are_folded_away(book):
     for path in NOTEBOOKS:
         checks = book[f"notebooks/{path.stem}"].select("div.tag_check")
-        assert len(checks) == len(exercises.of(path.stem))
-        for check, exercise in zip(checks, exercises.of(path.stem), strict=True):
+        assert len(checks) == len(exercises.of_lesson(path.stem))
+        for check, exercise in zip(checks, exercises.of_lesson(path.stem), strict=True):
             n = len(exercise.hints)
             folds = check.find_next_siblings(limit=n + 1)
             titles = [*(f"Hint {i} of {n}" for i in range(1, n + 1)), "A solution"]

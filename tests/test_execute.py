@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -138,7 +139,7 @@ def test_both_reports_hold_every_notebook_and_the_machine(course):
     assert report["machine"]["notebooks finished"] == "8 of 8"
     assert {"python", "torch", "platform", "cores", "jobs", "profile", "total seconds"} <= set(report["machine"])
     page = (out / "report.md").read_text(encoding="utf-8")
-    assert all(f"| {name} | {result.status} |" in page for name, result in results.items())
+    assert all(re.search(rf"^\| {name} +\| {result.status} +\|", page, re.M) for name, result in results.items())
     assert r"bad \| news" in page and not list(out.glob("*.partial"))
 
 
@@ -146,7 +147,7 @@ def test_the_table_has_aligned_columns_and_a_total():
     results = [Result("a", "passed", 1.5, 90), Result("longer", "timed out", 20.0, 120, 7, "SomeError: why")]
     heading, first, second, total = report_table(results).splitlines()
     assert heading.index("status") == first.index("passed") == second.index("timed out")
-    assert second.endswith("7     SomeError: why") and "None" not in first
+    assert second.split()[-3:] == ["7", "SomeError:", "why"] and "None" not in first
     assert total == "1 of 2 passed; 21.5 s in all; at most 120 MB in one notebook"
 
 

@@ -19,7 +19,7 @@ from cnncourse.tools import progress
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WRITTEN = [lesson for lesson, module in LESSONS.items() if find_spec(f"cnncourse.exercises.{module}")]
-EVERY = [ex for lesson in WRITTEN for ex in exercises.of(lesson)]
+EVERY = [ex for lesson in WRITTEN for ex in exercises.of_lesson(lesson)]
 each = pytest.mark.parametrize("ex", EVERY, ids=lambda ex: ex.name)
 programs = pytest.mark.parametrize("ex, mistake", [(ex, m) for ex in EVERY for m in ex.mistakes],
                                    ids=lambda x: x.name if hasattr(x, "name") else x.__name__)
@@ -159,7 +159,7 @@ def test_an_exercise_says_its_task_minutes_level_and_three_hints(ex):
 @pytest.mark.parametrize("lesson", WRITTEN)
 def test_every_exercise_stands_in_its_notebook_unanswered(lesson):
     cells = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4).cells
-    written = exercises.of(lesson)
+    written = exercises.of_lesson(lesson)
     assert len(written) >= 5
     stubs = [i for i, c in enumerate(cells) if "exercise" in c.metadata.get("tags", [])]
     assert len(stubs) == len(written)
@@ -180,7 +180,7 @@ def parameters(definition) -> list[str]:
 
 
 def test_an_edit_of_the_solution_is_a_mistake_and_must_fit_in_one_place():
-    double = exercise(1, "easy", (), lambda chance: [(2,), (3,)])(doubled)
+    double = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled)
     double.mistakes_as_edits(("n + n", "n + 1", "You add one."),
                              ("(n)", "(m)", "n + n", "3 * m", "You take three times the number."))
     assert double.judge(lambda n: 1 + n, random.Random()).message == "You add one."
@@ -207,20 +207,20 @@ def test_an_endless_answer_is_stopped(monkeypatch):
 
 
 def test_an_unknown_mistake_is_answered_with_the_first_difference():
-    @exercise(1, "easy", ("a", "b", "c"), cases=lambda chance: [(2, 3), (5, 4)])
+    @exercise(1, "easy", ("a", "b", "c"), cases=lambda rng: [(2, 3), (5, 4)])
     def product(n, m):
         return n * m
 
     assert product.judge(lambda n, m: n + m + 1, random.Random()).message == (
         "For n = `5`, m = `4`: your answer is `10`, the right one is `20`.")
-    layer = exercise(1, "easy", (), lambda chance: [(3,)], lambda net, n: behaviour(net, torch.ones(1, n)))(
+    layer = exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.ones(1, n)))(
         lambda n: nn.Linear(n, 2))
     message = layer.judge(lambda n: nn.Linear(n, 1), random.Random()).message
     assert "the number of parameters: your answer is `4`, the right one is `8`" in message
 
 
 def test_a_result_with_too_many_parts_is_told_which():
-    @exercise(1, "easy", ("a", "b", "c"), cases=lambda chance: [(2,)])
+    @exercise(1, "easy", ("a", "b", "c"), cases=lambda rng: [(2,)])
     def both(n):
         return {"sum": n + n}
 

@@ -108,7 +108,7 @@ def no_notes(request, monkeypatch, tmp_path):
 
 
 def test_where_notes_cannot_be_kept_it_is_said_and_checks_work(no_notes, monkeypatch, capsys, tmp_path):
-    exercise = exercises.of("01_convolution_arithmetic")[0]
+    exercise = exercises.of_lesson("01_convolution_arithmetic")[0]
     exercise.check(exercise.function)
     capsys.readouterr()
     assert command(monkeypatch, "progress") == 0

@@ -50,7 +50,7 @@ def test_every_week_has_ninety_minutes_and_every_exercise_its_place():
     weeks = rows(section("### Nine weeks"))[2:]
     assert [week[1] for week in weeks] == [lesson[:2] for lesson in LESSONS]
     for lesson, (_, _, back, teach, in_class, close, home) in zip(LESSONS, weeks, strict=True):
-        minutes = [ex.minutes for ex in exercises.of(lesson)]
+        minutes = [ex.minutes for ex in exercises.of_lesson(lesson)]
         numbers, spent = in_class.rstrip(")").split("(")
         assert sum(minutes[int(n) - 1] for n in numbers.split(",")) == int(spent), lesson
         assert int(spent) + int(home.strip("()")) == sum(minutes), lesson

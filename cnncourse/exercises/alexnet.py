@@ -12,7 +12,7 @@ from . import behaviour, exercise
           hints=("Only four of the thirteen layers change the size: conv1 and the three poolings.",
                  "`arithmetic.output_size(n, k, s)` gives the size behind one layer. Its result goes into the next.",
                  "conv1 is `output_size(size, 11, 4)`. Then three times a window of 3 with stride 2."),
-          cases=lambda chance: [(n,) for n in (227, 224, 240, 228, 512, *chance.sample(range(67, 900), 3))])
+          cases=lambda rng: [(n,) for n in (227, 224, 240, 228, 512, *rng.sample(range(67, 900), 3))])
 def last_map(size):
     """How many rows has AlexNet's last map, behind pool5, for images of `size` x `size` pixels?"""
     rows = output_size(size, 11, 4)
@@ -43,8 +43,8 @@ last_map.mistakes_as_edits(
                  "A full convolution costs n_in x k x k for each of its n_out x size x size outputs. What does an "
                  "output see in a grouped one?",
                  "An output sees n_in / groups channels in place of n_in: `n_in - n_in // groups` are saved."),
-          cases=lambda chance: [(chance.randint(2, 20) * g, chance.randint(2, 20) * g, chance.choice((3, 5)),
-                                 chance.randint(13, 27), g) for g in (2, 3, 4)])
+          cases=lambda rng: [(rng.randint(2, 20) * g, rng.randint(2, 20) * g, rng.choice((3, 5)),
+                              rng.randint(13, 27), g) for g in (2, 3, 4)])
 def saved(n_in, n_out, k, size, groups):
     """How many MACs does a convolution save by `groups`? Kernels are k x k, the output map has size x size pixels."""
     return size**2 * k**2 * n_out * (n_in - n_in // groups)
@@ -63,9 +63,9 @@ saved.mistakes_as_edits(
     ("size**2", "size", "The output map has size rows and as many columns: size counts twice."))
 
 
-def loud_maps(chance, *shape):
+def loud_maps(rng, *shape):
     """Positive values up to 50, as a ReLU may leave them."""
-    return 50 * torch.rand(shape, generator=torch.Generator().manual_seed(chance.randrange(2**31)))
+    return 50 * torch.rand(shape, generator=torch.Generator().manual_seed(rng.randrange(2**31)))
 
 
 @exercise(minutes=10, level="medium",
@@ -74,9 +74,9 @@ def loud_maps(chance, *shape):
                  "channel? A slice may end behind the last channel, but a negative start counts from the end.",
                  "Start the slice at `max(0, i - n // 2)` and end it at `i + n // 2 + 1`. Square it, and sum over "
                  "dimension 1."),
-          cases=lambda chance: [(loud_maps(chance, 2, channels, 4, 5), n, chance.uniform(1e-3, 1e-2),
-                                 chance.uniform(0.6, 0.9), chance.uniform(1.5, 3))
-                                for channels, n in ((9, 5), (12, 3), (3, 5))])
+          cases=lambda rng: [(loud_maps(rng, 2, channels, 4, 5), n, rng.uniform(1e-3, 1e-2),
+                              rng.uniform(0.6, 0.9), rng.uniform(1.5, 3))
+                             for channels, n in ((9, 5), (12, 3), (3, 5))])
 def normalise(a, n, alpha, beta, k):
     """Local response normalisation as the paper prints it, on maps `a` of N x C x H x W; n is odd."""
     out = torch.empty_like(a)
@@ -120,7 +120,7 @@ normalise.mistakes_as_edits(
                  "The convolution keeps the size of the map, so a window of 5 needs padding. Then there is `groups`.",
                  "`layers.LocalResponseNorm()` has the paper's numbers. `nn.MaxPool2d(3, 2)` is a window of 3 that "
                  "steps by 2."),
-          cases=lambda chance: [(4 * chance.randint(1, 2), 4 * chance.randint(2, 3), g) for g in (2, 4, 1)],
+          cases=lambda rng: [(4 * rng.randint(1, 2), 4 * rng.randint(2, 3), g) for g in (2, 4, 1)],
           observe=lambda net, n_in, n_out, groups: behaviour(net, 300 * torch.randn(2, n_in, 11, 13)))
 def second_stage(n_in, n_out, groups):
     """AlexNet's conv2, norm2 and pool2: one 5x5 convolution in `groups` that keeps the size, ReLU, the paper's local
@@ -170,8 +170,8 @@ class ConvolutionsSideBySide(nn.Module):
           hints=("At how many places can the upper edge of the window be, and at how many its left edge?",
                  "Try small numbers: a window of 2 in a row of 3 pixels stands at two places.",
                  "`height - crop + 1` places down, `width - crop + 1` places across, and each window twice."),
-          cases=lambda chance: [(256, 256, 224), (300, 256, 224), (256, 341, 227)] + [
-              (chance.randint(40, 60), chance.randint(61, 90), chance.randint(20, 39)) for _ in range(3)])
+          cases=lambda rng: [(256, 256, 224), (300, 256, 224), (256, 341, 227)] + [
+              (rng.randint(40, 60), rng.randint(61, 90), rng.randint(20, 39)) for _ in range(3)])
 def views(height, width, crop):
     """How many different windows of crop x crop pixels does a photograph of height x width pixels hold, mirrored ones
     counted?"""
@@ -190,9 +190,9 @@ views.mistakes_as_edits(
      "You added the places down and across. Each place down goes with every place across."))
 
 
-def colours(chance, n):
+def colours(rng, n):
     """n images, directions at right angles, three deviations, and strengths for each image."""
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
     images, random, strengths = (torch.rand(n, 3, 4, 5, generator=generator), torch.randn(3, 3, generator=generator),
                                  torch.randn(n, 3, generator=generator))
     return images, torch.linalg.qr(random).Q, torch.tensor([0.5, 0.2, 0.05]), strengths
@@ -203,7 +203,7 @@ def colours(chance, n):
                  "The shift of one image is `directions @ (strength * spread)`: so much of each column.",
                  "For all images at once: `(strengths * spread) @ directions.T` is N x 3. Two more axes of length 1 "
                  "make it fit to N x 3 x H x W."),
-          cases=lambda chance: [colours(chance, n) for n in (2, 3, 4)])
+          cases=lambda rng: [colours(rng, n) for n in (2, 3, 4)])
 def relight(images, directions, spread, strengths):
     """PCA colour noise on a batch. images: N x 3 x H x W; directions: 3 x 3, one a column; spread: 3 standard
     deviations; strengths: N x 3, for each image how many standard deviations along each direction. Do not clip."""
@@ -226,8 +226,8 @@ relight.mistakes_as_edits(
      "The shift is right. But you clipped the result, and the task leaves that to whoever shows the images."))
 
 
-def masked(chance, p, training):
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
+def masked(rng, p, training):
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
     keep = torch.rand(4, 30, generator=generator) >= p
     return torch.rand(4, 30, generator=generator), keep, p, training
 
@@ -237,8 +237,8 @@ def masked(chance, p, training):
                  "In training a share of 1 - p of the units speaks, and the layers behind get used to such sums.",
                  "In training the kept outputs stay as they are. In evaluation all outputs are made smaller, by the "
                  "share that was kept."),
-          cases=lambda chance: [masked(chance, p, training) for p in (0.5, 0.2, chance.uniform(0.6, 0.9))
-                                for training in (True, False)])
+          cases=lambda rng: [masked(rng, p, training) for p in (0.5, 0.2, rng.uniform(0.6, 0.9))
+                             for training in (True, False)])
 def paper_dropout(x, keep, p, training):
     """Dropout as the paper scales it. x: outputs N x C; keep: of the same shape, false for what is dropped; p: the
     probability of being dropped."""

@@ -16,10 +16,10 @@ from . import behaviour, exercise
 batch_size = 16  # a setting of the notebook: a program that reads it from there must find it here too
 
 
-def made(chance, build, *arguments):
+def made(rng, build, *arguments):
     """What `build(*arguments)` makes of random numbers; those of the student are left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(chance.randrange(2**31))
+        torch.manual_seed(rng.randrange(2**31))
         return build(*arguments)
 
 
@@ -36,7 +36,7 @@ def sized(net, x):
           hints=("The message names an object, a `ReLU`. Where does the program ask a ReLU for something called `nn`?",
                  "Python reads on over the end of a line inside brackets. What stands between the two layers there?",
                  "In a list of layers each one ends with a comma. Look for the one that ends with something smaller."),
-          cases=lambda chance: [(chance.randint(5, 9), chance.randint(2, 4)) for _ in range(3)],
+          cases=lambda rng: [(rng.randint(5, 9), rng.randint(2, 4)) for _ in range(3)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(4, n_in)))
 def head(n_in, n_out):
     """Three linear layers: `n_in` to 32 to 16 to `n_out`. After each of the first two come a ReLU and a dropout of
@@ -69,7 +69,7 @@ head.mistakes_as_edits(
           hints=("You see a `forward`. Whose is it? Ask the class for the names that it holds.",
                  "In Python the indentation alone says what belongs to what.",
                  "`forward` must begin in the same column as `__init__`. Move it, and change nothing in it."),
-          cases=lambda chance: [(width,) for width in (5, chance.randint(6, 9))],
+          cases=lambda rng: [(width,) for width in (5, rng.randint(6, 9))],
           observe=lambda net, width: behaviour(net, torch.randn(4, 1, 6, 7)))
 def small_net(width):
     """A 3x3 convolution with padding 1 from 1 to `width` channels, a ReLU, the mean of each map, and a linear layer to
@@ -108,8 +108,8 @@ small_net.mistakes_as_edits(
           hints=("The message does not speak of your list. Which other object stands before a square bracket?",
                  "Round brackets call, square brackets look something up.",
                  "The second argument is the axis along which to join. Keep both arguments, change the brackets."),
-          cases=lambda chance: [(list(made(chance, torch.randn, 3, n, 3, 4, 5)),)
-                                for n in (2, 1, chance.randint(3, 5))])
+          cases=lambda rng: [(list(made(rng, torch.randn, 3, n, 3, 4, 5)),)
+                             for n in (2, 1, rng.randint(3, 5))])
 def joined(branches):
     """The outputs of several branches, all of the same shape N x C x H x W, one behind the other along the channels,
     after a ReLU."""
@@ -137,7 +137,7 @@ joined.mistakes_as_edits(
           hints=("Two matrices are named, four numbers. Which one is yours, and which comes from the images?",
                  "Each of the five blocks halves the map. How large is the last one for images of 64 pixels?",
                  "The linear layer takes `16 * (size // 32) ** 2` numbers."),
-          cases=lambda chance: [(64,), (32,), (96,)],
+          cases=lambda rng: [(64,), (32,), (96,)],
           observe=lambda net, size: sized(net, torch.randn(2, 3, size, size)))
 def vgg_for(size):
     """A small VGG for images of `size` by `size` pixels, a multiple of 32: five blocks of convolution, ReLU and
@@ -169,8 +169,8 @@ vgg_for.mistakes_as_edits(
           hints=("How many rows has the first matrix of the message, and how many images has the batch?",
                  "`view` is told the number of rows, and fits the columns to it. Who tells it?",
                  "The number of images is `len(maps)`; or let `maps.flatten(1)` keep the first axis as it is."),
-          cases=lambda chance: [(made(chance, torch.randn, n, 4, 4, 4), made(chance, torch.randn, 64, 10))
-                                for n in (8, 16, chance.randint(2, 7))])
+          cases=lambda rng: [(made(rng, torch.randn, n, 4, 4, 4), made(rng, torch.randn, 64, 10))
+                             for n in (8, 16, rng.randint(2, 7))])
 def logits(maps, weight):
     """The last layer by hand: each image's maps, C x H x W, written in one row, times the matrix `weight`. One row
     comes out for each image, however many there are."""
@@ -197,7 +197,7 @@ logits.mistakes_as_edits(
           hints=("How large is the map that reaches the pooling, and how large is its window?",
                  "The window was right for three stages. What does one stage more do to the map?",
                  "Whatever its size, the whole map is to be averaged: `nn.AdaptiveAvgPool2d(1)`."),
-          cases=lambda chance: [(4,), (5,), (3,), (2,)],
+          cases=lambda rng: [(4,), (5,), (3,), (2,)],
           observe=lambda net, stages: sized(net, torch.randn(2, 3, 32, 32)))
 def pooled(stages):
     """For images of 32 by 32 pixels: `stages` convolutions with ReLU, of which all but the first halve the map and
@@ -232,9 +232,9 @@ pooled.mistakes_as_edits(
           hints=("Dimension 3 of N x C x H x W: count from 0. Which one is it?",
                  "It is the width. The residual has 16 columns, `x` has 32: the channels are fine.",
                  "Take every second row and column of `x` with a slice of step 2."),
-          cases=lambda chance: [
-              (made(chance, torch.randn, 2, 2 * n, h, w), made(chance, torch.randn, 2, n, 2 * h, 2 * w)) for n, h, w in
-              ((4, 6, 8), (chance.randint(2, 5), chance.randint(4, 7), chance.randint(8, 11)))])
+          cases=lambda rng: [
+              (made(rng, torch.randn, 2, 2 * n, h, w), made(rng, torch.randn, 2, n, 2 * h, 2 * w)) for n, h, w in
+              ((4, 6, 8), (rng.randint(2, 5), rng.randint(4, 7), rng.randint(8, 11)))])
 def added(residual, x):
     """relu(residual + shortcut). The residual has twice the channels of `x`, and half its rows and columns. The
     shortcut gives every second row and column of `x`, beginning with the first, and channels of zeros behind those of
@@ -267,7 +267,7 @@ added.mistakes_as_edits(
           hints=("Write down the size that each of the two summands has, and the size that each should have.",
                  "With stride 2 the map of 32 pixels should come out with 16. Which summand has not 16, and why?",
                  "A block halves its map once: only the first of the two 3x3 convolutions has the stride."),
-          cases=lambda chance: [(chance.randint(2, 4), chance.randint(5, 7), stride) for stride in (2, 1, 3)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 7), stride) for stride in (2, 1, 3)],
           observe=lambda net, n_in, n_out, stride: behaviour(net, torch.randn(2, n_in, 36, 72)))
 class Block(nn.Module):
     """A residual block. Residual: 3x3 convolution with the stride, normalisation, ReLU, 3x3 convolution, normalisation.
@@ -321,7 +321,7 @@ def trained(net, x):
           hints=("In evaluation, and without a backward pass, nothing fails. What does a layer do in training alone?",
                  "The way back through a ReLU needs the numbers that the ReLU gave out. Who has written over them?",
                  "Two layers write over their input. For one of them that is harmless; take `inplace` from the other."),
-          cases=lambda chance: [(chance.randint(5, 9), chance.randint(2, 4)) for _ in range(3)],
+          cases=lambda rng: [(rng.randint(5, 9), rng.randint(2, 4)) for _ in range(3)],
           observe=lambda net, n_in, n_out: trained(net, torch.randn(4, n_in)))
 def classifier(n_in, n_out):
     """A linear layer to 32 units, a ReLU, a dropout of 0.5 and a linear layer to `n_out` classes, which can be
@@ -363,7 +363,7 @@ def at_the_start(net, width):
                  "PyTorch's own initial weights are too small for a ReLU: each layer passes on less than half of it.",
                  "`nn.init.kaiming_normal_` on each convolution's weight, with `nonlinearity=\"relu\"`; or a "
                  "`nn.BatchNorm2d` behind each convolution."),
-          cases=lambda chance: [(24,), (chance.randint(24, 32),)], observe=at_the_start)
+          cases=lambda rng: [(24,), (rng.randint(24, 32),)], observe=at_the_start)
 def deep(width):
     """Sixteen 3x3 convolutions to `width` channels, each followed by a ReLU, the mean of each map and a linear layer to
     two classes. Before any training the logits of different images already differ, by more than 0.002 and less than 100
@@ -412,7 +412,7 @@ def weights_and_biases(net, width):
           hints=("The method is right. Which line of the program runs it?",
                  "A method runs when somebody calls it. It needs the layers, so they must be there already.",
                  "`self.initialise()` as the last line of `__init__`."),
-          cases=lambda chance: [(16,), (chance.randint(16, 24),)], observe=weights_and_biases)
+          cases=lambda rng: [(16,), (rng.randint(16, 24),)], observe=weights_and_biases)
 class Tower(nn.Module):
     """Two 5x5 convolutions, 3 to `width` to `width` channels, each followed by a ReLU. It starts with weights of mean 0
     and deviation 0.01, and with biases of 0 in the first convolution and 1 in the second."""
@@ -467,7 +467,7 @@ def two_runs(cells):
           hints=("Everything works once. Which name means something else after the first run?",
                  "A `for` loop gives its variable a new value at each step, and in a notebook that name stays.",
                  "Give the loop a variable of its own, such as `batch`, in both lines that use it."),
-          cases=lambda chance: [()], observe=two_runs)
+          cases=lambda rng: [()], observe=two_runs)
 def cells():
     """Three cells of a notebook, in which `images` and `batch_size` exist already. They make `loader` and `total`, the
     sum over all images. The second and the third can be run again, also when `batch_size` has changed."""
@@ -498,9 +498,9 @@ cells.mistakes_as_edits(
           hints=("Restart the kernel in your head: which names does the function get, and which does it make?",
                  "Three names come from nowhere. Two of them mean arguments of the function, one a list that it makes.",
                  "`network` is `model`, `num_epochs` is `epochs`, and `loss_history` is `history`."),
-          cases=lambda chance: [(made(chance, nn.Linear, 6, 3), made(chance, torch.randn, 8, 6),
-                                 torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]), n)
-                                for n in (4, chance.randint(2, 3), chance.randint(5, 6))])
+          cases=lambda rng: [(made(rng, nn.Linear, 6, 3), made(rng, torch.randn, 8, 6),
+                              torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]), n)
+                             for n in (4, rng.randint(2, 3), rng.randint(5, 6))])
 def losses(model, images, labels, epochs):
     """Trains `model` for `epochs` steps of gradient descent with learning rate 0.1, each on all images. Returns the
     loss before each step."""
@@ -570,7 +570,7 @@ def seen_of_head(head, channels, size, classes):
           hints=("Which of the two numbers that `view` gets is known for certain: the rows or the columns?",
                  "`-1` lets PyTorch choose. It then chooses the number of images.",
                  "Keep the first dimension and let PyTorch work out the second: `maps.flatten(1)`."),
-          cases=lambda chance: [(chance.randint(2, 5), size, chance.randint(2, 9)) for size in (6, 5)],
+          cases=lambda rng: [(rng.randint(2, 5), size, rng.randint(2, 9)) for size in (6, 5)],
           observe=seen_of_head)
 class FlatHead(nn.Module):
     """A linear layer from maps of channels x size x size to `classes` logits. One image, one row: maps of another size
@@ -606,8 +606,8 @@ FlatHead.mistakes_as_edits(
           hints=("What does `F.cross_entropy` return for a batch: a sum or a mean?",
                  "A sum of means, divided by a number of images: the units do not fit.",
                  "Undo the mean with `* len(labels)` before you add, and divide by the number of images at the end."),
-          cases=lambda chance: [made(chance, lambda: (nn.Sequential(nn.Flatten(), nn.Linear(108, 4)),
-                                                       batches_of(8, 8, chance.randint(2, 5)))) for _ in range(2)],
+          cases=lambda rng: [made(rng, lambda: (nn.Sequential(nn.Flatten(), nn.Linear(108, 4)),
+                                                batches_of(8, 8, rng.randint(2, 5)))) for _ in range(2)],
           observe=as_tensor)
 def mean_loss(net, batches):
     """The mean cross-entropy over all images of all batches, as a number. The last batch may be smaller."""
@@ -640,7 +640,7 @@ mean_loss.mistakes_as_edits(
                  "`Normalize(mean, std)` subtracts and divides. It measures nothing.",
                  "Measure `training / 255` over images, rows and columns, `dim=(0, 2, 3)`, and normalise `images` with "
                  "these numbers."),
-          cases=lambda chance: [made(chance, lambda: tuple(
+          cases=lambda rng: [made(rng, lambda: tuple(
               (torch.rand(n, 3, 16, 16) * torch.tensor([90.0, 250.0, 160.0]).reshape(3, 1, 1)
                + torch.rand(1, 1, 16, 16) * 5).byte() for n in (64, 9))) for _ in range(2)])
 def standardised(training, images):
@@ -674,8 +674,8 @@ standardised.mistakes_as_edits(
                  "in the paper, symbol by symbol.",
                  "PyTorch takes the mean of the squares over n channels, the paper their sum.",
                  "A sum is n times a mean, so PyTorch's layer needs `alpha * n`."),
-          cases=lambda chance: [(made(chance, lambda: 50 * torch.rand(2, 9, 4, 5)), n, chance.choice((1e-4, 3e-4)),
-                                 0.75, 2.0) for n in (5, 3, 7)])
+          cases=lambda rng: [(made(rng, lambda: 50 * torch.rand(2, 9, 4, 5)), n, rng.choice((1e-4, 3e-4)),
+                              0.75, 2.0) for n in (5, 3, 7)])
 def response_norm(x, n, alpha, beta, k):
     """Local response normalisation as AlexNet's paper prints it: each value is divided by (k + alpha * s) ** beta,
     where s is the sum of the squares at the same pixel in n neighbouring channels."""
@@ -703,8 +703,8 @@ response_norm.mistakes_as_edits(
                  "`is` asks whether two names stand for one object. Each `.shape` is a new object.",
                  "Compare with `!=`. And a layer that is never used should not be built: decide in `__init__`, from "
                  "`n_in`, `n_out` and `stride`."),
-          cases=lambda chance: [(n, m, stride) for n in [chance.randint(3, 5)]
-                                for m, stride in ((n, 1), (n, 2), (2 * n, 1), (2 * n, 2))],
+          cases=lambda rng: [(n, m, stride) for n in [rng.randint(3, 5)]
+                             for m, stride in ((n, 1), (n, 2), (2 * n, 1), (2 * n, 2))],
           observe=lambda net, n_in, n_out, stride: behaviour(net, torch.randn(2, n_in, 8, 8)))
 class ProjectionBlock(nn.Module):
     """y = relu(residual(x) + shortcut(x)). The shortcut is a 1x1 convolution where the shape changes, and x itself
@@ -740,7 +740,7 @@ ProjectionBlock.mistakes_as_edits(
           hints=("What is the smallest number that the residual branch can give?",
                  "A ReLU inside the branch, as its last layer, makes sure that the branch never takes anything away.",
                  "Take the last ReLU out of the branch and apply it to the sum."),
-          cases=lambda chance: [(chance.randint(3, 6),) for _ in range(2)],
+          cases=lambda rng: [(rng.randint(3, 6),) for _ in range(2)],
           observe=lambda net, channels: behaviour(net, torch.randn(2, channels, 7, 6)))
 class SumBlock(nn.Module):
     """A residual block as in Figure 2 of ResNet's paper: convolution, ReLU, convolution (each convolution with batch
@@ -778,7 +778,7 @@ SumBlock.mistakes_as_edits(
           hints=("How many blocks come out for a depth of 1?",
                  "The first block is there before the loop begins.",
                  "`range(depth - 1)`."),
-          cases=lambda chance: [(n, 2 * n, depth, 2) for n in [chance.randint(2, 4)] for depth in (3, 1)],
+          cases=lambda rng: [(n, 2 * n, depth, 2) for n in [rng.randint(2, 4)] for depth in (3, 1)],
           observe=lambda net, n_in, n_out, depth, stride: behaviour(net, torch.randn(2, n_in, 8, 8)))
 def blocks_in_stage(n_in, n_out, depth, stride):
     """A stage of `depth` blocks. The first goes from `n_in` to `n_out` channels with the stride; the others keep the
@@ -811,7 +811,7 @@ blocks_in_stage.mistakes_as_edits(
           hints=("Which set decides, and which set reports? May one set do both?",
                  "The largest of many noisy numbers is larger than the truth.",
                  "Take the row with the largest `validation` accuracy, and return its `epoch` and its `test`."),
-          cases=lambda chance: [(accuracy_rows(chance),) for _ in range(2)])
+          cases=lambda rng: [(accuracy_rows(rng),) for _ in range(2)])
 def reported(rows):
     """(epoch, test accuracy) of a training, as a paper may report it. `rows`: one dict for each epoch, with `epoch`,
     `train`, `validation` and `test`, the last three being accuracies."""
@@ -835,10 +835,10 @@ reported.mistakes_as_edits(
      "that is not the test set."))
 
 
-def accuracy_rows(chance):
+def accuracy_rows(rng):
     """Seven epochs in which each set has its best value at another epoch, and none at the last."""
-    best = dict(zip(("train", "validation", "test"), chance.sample(range(6), 3), strict=True))
-    return [{"epoch": i + 1} | {key: chance.uniform(0.5, 0.7) + 0.2 * (i == where)
+    best = dict(zip(("train", "validation", "test"), rng.sample(range(6), 3), strict=True))
+    return [{"epoch": i + 1} | {key: rng.uniform(0.5, 0.7) + 0.2 * (i == where)
                                 for key, where in best.items()} for i in range(7)]
 
 
@@ -849,7 +849,7 @@ def accuracy_rows(chance):
                  "it is validated?",
                  "`torch.no_grad()` switches gradients off. It does not change the mode.",
                  "`net.eval()` before the validation, and `net.train()` before the next epoch's first batch."),
-          cases=lambda chance: [made(chance, lambda: (network_with_batchnorm(), batches_of(6, 6), batches_of(9)[0],
+          cases=lambda rng: [made(rng, lambda: (network_with_batchnorm(), batches_of(6, 6), batches_of(9)[0],
                                                        2, 0.1)) for _ in range(2)],
           observe=as_tensor)
 def validation_losses(net, training, validation, epochs, lr):
@@ -893,8 +893,8 @@ validation_losses.mistakes_as_edits(
                  "`eval()` changes what batch normalisation and dropout do. Whether PyTorch remembers how a number was "
                  "computed is another switch.",
                  "Put the loop under `with torch.no_grad():`, and leave `net.eval()` where it is."),
-          cases=lambda chance: [made(chance, lambda: (network_with_batchnorm(), [
-              images for images, _ in batches_of(6, 6, chance.randint(2, 5))])) for _ in range(2)],
+          cases=lambda rng: [made(rng, lambda: (network_with_batchnorm(), [
+              images for images, _ in batches_of(6, 6, rng.randint(2, 5))])) for _ in range(2)],
           observe=lambda value, net, batches: {"the number of tensors": len(value),
                                                "tensors that carry a graph": sum(out.requires_grad for out in value),
                                                "the logits": torch.cat(list(value)).detach()})
@@ -939,7 +939,7 @@ def found_in_file(content, net):
                  "A state dict is a plain dict from names to tensors. It holds the weights, and also what batch "
                  "normalisation has measured.",
                  "`torch.save(net.state_dict(), file)`."),
-          cases=lambda chance: [(made(chance, network_with_batchnorm),)],
+          cases=lambda rng: [(made(rng, network_with_batchnorm),)],
           observe=found_in_file)
 def bytes_of(net):
     """The content of a file that holds all a trained network has learned or measured. On another machine it is opened
@@ -972,7 +972,7 @@ bytes_of.mistakes_as_edits(
                  "Look at the row \"convolution, 3x3\" of Table 1: what stands in its column \"#3x3 reduce\"? And what "
                  "follows each convolution, by Section 5?",
                  "A 1x1 convolution from `width` to `width` before the 3x3, and a ReLU after each of the three."),
-          cases=lambda chance: [(chance.randint(2, 4), chance.randint(5, 8)) for _ in range(2)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)) for _ in range(2)],
           observe=lambda net, n_in, width: behaviour(net, torch.randn(2, n_in, 32, 32)))
 def googlenet_stem(n_in, width):
     """The first rows of GoogLeNet's Table 1: 7x7 convolution with stride 2, pooling, 1x1 convolution that keeps the
@@ -1012,8 +1012,8 @@ def dim_and_bright(n):
                  "other neighbours, and one gives it another weight.",
                  "Follow one image: its pixels before the network, the network itself, its share of the result.",
                  "Divide by 255; `net.eval()`; and let each batch count by its number of images."),
-          cases=lambda chance: [(*made(chance, lambda: (network_with_batchnorm(channels=1), *dim_and_bright(
-              chance.randint(17, 21)))), size) for size in (4, 8)],
+          cases=lambda rng: [(*made(rng, lambda: (network_with_batchnorm(channels=1), *dim_and_bright(
+              rng.randint(17, 21)))), size) for size in (4, 8)],
           observe=as_tensor)
 def evaluation_report(net, images, labels, batch_size):
     """(mean loss, accuracy) over all images. `images`: pixels from 0 to 255; the network was trained on pixels / 255.

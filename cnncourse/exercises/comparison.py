@@ -16,7 +16,7 @@ from . import behaviour, exercise
                  "The mean is taken from the same few numbers and lies closer to them than the true one. Dividing by "
                  "one less makes up for that.",
                  "The root of `sum((v - mean) ** 2 for v in values) / (len(values) - 1)`"),
-          cases=lambda chance: [([chance.uniform(0.5, 1) for _ in range(n)],) for n in (2, 3, 5)])
+          cases=lambda rng: [([rng.uniform(0.5, 1) for _ in range(n)],) for n in (2, 3, 5)])
 def mean_and_deviation(values):
     """Mean and sample standard deviation of a list of accuracies, one a seed, at least two: a tuple of two numbers."""
     mean = sum(values) / len(values)
@@ -42,10 +42,10 @@ mean_and_deviation.mistakes_as_edits(
      "one."))
 
 
-def contests(chance):
+def contests(rng):
     """The runs of a few networks. The first case separates all mistakes: two overlap, two touch, one is far behind."""
     return [([[0.9, 0.92], [0.88, 0.91], [0.8, 0.88], [0.5, 0.6], [0.1, 0.75]],)] + [
-        ([[chance.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
+        ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
 
 @exercise(minutes=8, level="medium",
@@ -80,8 +80,8 @@ passing_pairs.mistakes_as_edits(
           hints=("How many MACs per image has the first network used after all its epochs?",
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
-          cases=lambda chance: [(4, 10, 8), (10, 80, 30), (5, 20, 16)] + [
-              (chance.randint(5, 20), chance.randint(40, 90) * 10**6, chance.randint(3, 30) * 10**6)
+          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16)] + [
+              (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
     """A network with `macs` MACs per image was trained for so many epochs. How many whole epochs may another network
@@ -113,8 +113,8 @@ def tower(width):
                  "`conv_parameters` and `linear_parameters` count one layer each, with biases. Then try one width "
                  "after the other.",
                  "`min(range(1, 500), key=lambda width: abs(count(width) - target))`"),
-          cases=lambda chance: [(round(tower(chance.randint(4, 7) + part)),) for part in (0.1, 0.4, 0.6)] + [
-              (tower(chance.randint(20, 30)) + 1,)])  # rounding up, down and to the nearest differ
+          cases=lambda rng: [(round(tower(rng.randint(4, 7) + part)),) for part in (0.1, 0.4, 0.6)] + [
+              (tower(rng.randint(20, 30)) + 1,)])  # rounding up, down and to the nearest differ
 def matching_width(target):
     """The width whose number of parameters is nearest to `target`. The network: three 3x3 convolutions with `width`,
     2 `width` and 4 `width` outputs, from 3 channels on, an average over the map, and a linear layer to 10 classes. All
@@ -142,9 +142,9 @@ matching_width.mistakes_as_edits(
      "before."))
 
 
-def answers(chance, n):
+def answers(rng, n):
     """Logits of n images for n classes, so that no shape betrays a wrong dimension. A class in every rank is right."""
-    logits = torch.randn(n, n, generator=torch.Generator().manual_seed(chance.randrange(10**6)))
+    logits = torch.randn(n, n, generator=torch.Generator().manual_seed(rng.randrange(10**6)))
     rank = torch.tensor([0, 0, 0, 1, 2, 4, 5, n - 1] + [3] * (n - 8))
     return logits, logits.argsort(1, descending=True)[torch.arange(n), rank]
 
@@ -154,7 +154,7 @@ def answers(chance, n):
                  "Compare them with `labels[:, None]`, which is N x 1, and ask of each row whether *any* agrees.",
                  "The error is `1 - (logits.topk(k, dim=1).indices == labels[:, None]).any(dim=1).float().mean()`, for "
                  "k = 1 and k = 5; `.item()` makes a number of it."),
-          cases=lambda chance: [answers(chance, n) for n in (10, 12, 16)])
+          cases=lambda rng: [answers(rng, n) for n in (10, 12, 16)])
 def error_rates(logits, labels):
     """Top-1 and top-5 error of logits (N x classes) and labels (N): a tuple of two numbers between 0 and 1."""
     hits = logits.topk(5, dim=1).indices == labels[:, None]
@@ -178,9 +178,9 @@ error_rates.mistakes_as_edits(
      "You took the classes with the smallest logits. `sort` and `argsort` begin with the smallest."))
 
 
-def teams(chance):
+def teams(rng):
     """Networks of different widths, so that no two are alike. Their images are N x 4, their classes 3."""
-    seed = chance.randrange(10**6)
+    seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return [([nn.Sequential(nn.Linear(4, n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)

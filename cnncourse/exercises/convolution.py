@@ -8,9 +8,9 @@ from .. import arithmetic
 from . import behaviour, exercise
 
 
-def picture(chance, height, width):
+def picture(rng, height, width):
     """A grey image of random numbers."""
-    return torch.tensor([[chance.uniform(-1, 1) for _ in range(width)] for _ in range(height)])
+    return torch.tensor([[rng.uniform(-1, 1) for _ in range(width)] for _ in range(height)])
 
 
 @exercise(minutes=4, level="easy",
@@ -18,7 +18,7 @@ def picture(chance, height, width):
                  "An output is a sum over the window around it. A 1 to the right of the middle fetches the pixel from "
                  "the right. Where does the picture go then?",
                  "To move the picture to the right, fetch from the left: the column of the 1 is `2 - columns`."),
-          cases=lambda chance: [(1, 2), (-2, 1), (0, -1), (chance.randint(-2, 2), chance.randint(-2, 2))])
+          cases=lambda rng: [(1, 2), (-2, 1), (0, -1), (rng.randint(-2, 2), rng.randint(-2, 2))])
 def mover(rows, columns):
     """A kernel, a tensor of 5 x 5, that moves a picture down by `rows` and right by `columns`. Both lie between -2 and
     2; a negative number means up or left."""
@@ -48,9 +48,9 @@ mover.mistakes_as_edits(
                  "Where does the window of output `out[i, j]` begin? Not at row `i`, unless the stride is 1.",
                  "It begins at row `i * stride` and column `j * stride`. The number of rows is "
                  "`(padded height - k) // stride + 1`, and the same holds for the columns."),
-          cases=lambda chance: [(picture(chance, 6, 10), picture(chance, 3, 3), 2, 1),
-                                (picture(chance, 8, 9), picture(chance, 2, 2), 3, 2),
-                                (picture(chance, chance.randint(6, 9), 12), picture(chance, 3, 3), 1, 1)])
+          cases=lambda rng: [(picture(rng, 6, 10), picture(rng, 3, 3), 2, 1),
+                             (picture(rng, 8, 9), picture(rng, 2, 2), 3, 2),
+                             (picture(rng, rng.randint(6, 9), 12), picture(rng, 3, 3), 1, 1)])
 def strided(image, kernel, stride, padding):
     """Convolution as in `slide`, with a stride and with zeros around the image. `image` is H x W, `kernel` K x K."""
     image, k = F.pad(image, (padding,) * 4), len(kernel)
@@ -87,8 +87,8 @@ strided.mistakes_as_edits(
           hints=("Look at the figure again: with stride 4 pixels are lost in two kinds of places.",
                  "Find the first pixel of every window: `range(0, n - k + 1, s)`.",
                  "Collect the pixels of all windows in a set, so that none counts twice. What is missing from `n`?"),
-          cases=lambda chance: [(10, 3, 4), (11, 3, 5), (12, 5, 2), (10, 3, 3),
-                                (chance.randint(12, 40), chance.randint(1, 6), chance.randint(1, 8))])
+          cases=lambda rng: [(10, 3, 4), (11, 3, 5), (12, 5, 2), (10, 3, 3),
+                             (rng.randint(12, 40), rng.randint(1, 6), rng.randint(1, 8))])
 def never_seen(n, k, s):
     """How many of `n` pixels in a row lie in no window, for kernel `k` and stride `s`, without padding? The stride may
     be larger than the kernel."""
@@ -117,8 +117,8 @@ never_seen.mistakes_as_edits(
                  "It covers d(k-1)+1. Such a window costs d(k-1) rows, and padding gives back two for each unit. "
                  "Divide with `//`: layers take whole numbers only.",
                  "`nn.Conv2d(n_in, n_out, k, padding=..., dilation=d)`. Try your padding with k = 3 and with k = 5."),
-          cases=lambda chance: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1),
-                                (chance.randint(1, 4), chance.randint(1, 4), chance.choice((3, 5)), 3)],
+          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1),
+                             (rng.randint(1, 4), rng.randint(1, 4), rng.choice((3, 5)), 3)],
           observe=lambda net, n_in, n_out, k, d: behaviour(net, torch.randn(2, n_in, 13, 15)))
 def keep_size(n_in, n_out, k, d):
     """A convolution from `n_in` to `n_out` channels, stride 1, with an odd kernel `k`, dilation `d` and a bias. The map
@@ -146,7 +146,7 @@ keep_size.mistakes_as_edits(
           hints=("Two layers, so the formula is used twice. What goes into the second?",
                  "First `(n + 4 - 11) // 4 + 1`. The pooling takes that number, and has no padding.",
                  "`size(size(n, 11, 4, 2), 3, 2)`."),
-          cases=lambda chance: [(224,), (226,), (228,), (231,), (chance.randint(60, 500),), (chance.randint(60, 500),)])
+          cases=lambda rng: [(224,), (226,), (228,), (231,), (rng.randint(60, 500),), (rng.randint(60, 500),)])
 def stem(n):
     """How many rows are left of `n` after an 11x11 convolution with stride 4 and padding 2, then a 3x3 max pooling with
     stride 2, no padding and PyTorch's rounding?"""
@@ -173,9 +173,9 @@ stem.mistakes_as_edits(
                  "A kernel with dilation covers d(k-1)+1 outputs of the layer before. It adds one less than that, in "
                  "jumps.",
                  "`field + d * (k - 1) * jump`; the jump grows by the stride alone."),
-          cases=lambda chance: [([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2, 1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
-                                ([(chance.choice((3, 5)), chance.randint(2, 3), chance.randint(1, 3))
-                                  for _ in range(4)],)])
+          cases=lambda rng: [([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2, 1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
+                             ([(rng.choice((3, 5)), rng.randint(2, 3), rng.randint(1, 3))
+                               for _ in range(4)],)])
 def field(chain):
     """The receptive field, in input pixels, of one output after `chain`, a list of layers given as (kernel, stride,
     dilation)."""
@@ -206,9 +206,9 @@ field.mistakes_as_edits(
                  "One kernel has (n_in / groups) * k * k weights, there are `n_out` kernels, and as many biases.",
                  "MACs: the weights, without the biases, once for every place of the window. Without padding there are "
                  "n - k + 1 places along each axis."),
-          cases=lambda chance: [(64, 128, 3, 4, 28), (96, 96, 5, 2, 31),
-                                (12 * chance.randint(1, 5), 12 * chance.randint(1, 5), 3, chance.choice((2, 3, 4)),
-                                 chance.randint(8, 60))])
+          cases=lambda rng: [(64, 128, 3, 4, 28), (96, 96, 5, 2, 31),
+                             (12 * rng.randint(1, 5), 12 * rng.randint(1, 5), 3, rng.choice((2, 3, 4)),
+                              rng.randint(8, 60))])
 def cost(n_in, n_out, k, groups, n):
     """Two numbers, parameters and MACs, of a grouped convolution with bias, stride 1 and no padding, on an image of
     `n` x `n`."""

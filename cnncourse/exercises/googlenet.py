@@ -9,22 +9,22 @@ from ..models.googlenet import TABLE
 from . import behaviour, exercise
 
 
-def numbers(chance, *shape):
-    """A tensor of random numbers that `chance` alone decides."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(chance.randrange(2**31)))
+def numbers(rng, *shape):
+    """A tensor of random numbers that `rng` alone decides."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(rng.randrange(2**31)))
 
 
-def random_row(chance):
+def random_row(rng):
     """n_in and the six channel numbers of a small module, all different."""
-    one, reduce3, three, reduce5, five, pool = chance.sample(range(2, 9), 6)
-    return chance.randint(9, 12), one, (reduce3, three), (reduce5, five), pool
+    one, reduce3, three, reduce5, five, pool = rng.sample(range(2, 9), 6)
+    return rng.randint(9, 12), one, (reduce3, three), (reduce5, five), pool
 
 
 @exercise(minutes=3, level="easy",
           hints=("Which of the convolutions write into the output, and which into the next convolution?",
                  "Each branch ends with one convolution. What `torch.cat` stacks are its channels.",
                  "Four numbers are added: `one`, `pool`, and the second of each pair."),
-          cases=lambda chance: [(192, *TABLE["3a"]), (832, *TABLE["5b"]), random_row(chance), random_row(chance)])
+          cases=lambda rng: [(192, *TABLE["3a"]), (832, *TABLE["5b"]), random_row(rng), random_row(rng)])
 def channels_out(n_in, one, three, five, pool):
     """Channels that an Inception module gives out. `three` and `five` are pairs: (after reduction, after window)."""
     return one + three[1] + five[1] + pool
@@ -47,9 +47,9 @@ channels_out.mistakes_as_edits(
                  "them.",
                  "The 1x1 costs n_in * r. The window costs k * k * r * n_out.",
                  "Both are multiples of r. How often does their common factor fit into `macs`?"),
-          cases=lambda chance: [(192, 128, 3, 129_024), (192, 32, 5, 16_000),
-                                (chance.randint(90, 300), chance.randint(20, 90), chance.choice((3, 5)),
-                                 chance.randint(20_000, 90_000))])
+          cases=lambda rng: [(192, 128, 3, 129_024), (192, 32, 5, 16_000),
+                             (rng.randint(90, 300), rng.randint(20, 90), rng.choice((3, 5)),
+                              rng.randint(20_000, 90_000))])
 def reduce_to(n_in, n_out, k, macs):
     """The largest number of channels to which a 1x1 convolution may reduce `n_in`, so that it and the k x k convolution
     to `n_out` channels behind it cost at most `macs` multiply-accumulates a position.
@@ -74,7 +74,7 @@ reduce_to.mistakes_as_edits(
                  "the writing.",
                  "Pooling: `nn.MaxPool2d(3, stride=1, padding=1)`, then a 1x1 convolution to `pool` channels. The last "
                  "line is `torch.cat([...], dim=1)`."),
-          cases=lambda chance: [random_row(chance) for _ in range(3)],
+          cases=lambda rng: [random_row(rng) for _ in range(3)],
           observe=lambda net, n_in, *row: behaviour(net, torch.randn(2, n_in, 7, 9)))
 class Inception(nn.Module):
     """An Inception module with its reductions. `three` and `five` are pairs: (after the reduction, after the window).
@@ -115,10 +115,10 @@ Inception.mistakes_as_edits(
      "Your pooling branch passes on all its channels. A 1x1 convolution to `pool` channels follows the pooling."))
 
 
-def map_and_weights(chance):
+def map_and_weights(rng):
     """x, weight and bias of a 1x1 convolution, as a case; no two sides are equal."""
-    n, n_in, n_out, height, width = chance.sample(range(2, 8), 5)
-    return numbers(chance, n, n_in, height, width), numbers(chance, n_out, n_in, 1, 1), numbers(chance, n_out)
+    n, n_in, n_out, height, width = rng.sample(range(2, 8), 5)
+    return numbers(rng, n, n_in, height, width), numbers(rng, n_out, n_in, 1, 1), numbers(rng, n_out)
 
 
 @exercise(minutes=8, level="medium",
@@ -126,7 +126,7 @@ def map_and_weights(chance):
                  "`x.permute(0, 2, 3, 1)` has a vector of channels for each pixel. The matrix is `weight[:, :, 0, 0]`.",
                  "Multiply by the matrix transposed, add the bias, and bring the channels back with "
                  "`permute(0, 3, 1, 2)`."),
-          cases=lambda chance: [map_and_weights(chance) for _ in range(3)])
+          cases=lambda rng: [map_and_weights(rng) for _ in range(3)])
 def per_pixel(x, weight, bias):
     """What a 1x1 convolution gives, as a matrix product. x: N x C x H x W, weight: n_out x C x 1 x 1, bias: n_out."""
     return (x.permute(0, 2, 3, 1) @ weight[:, :, 0, 0].T + bias).permute(0, 3, 1, 2)
@@ -148,18 +148,18 @@ per_pixel.mistakes_as_edits(
      "The channels are still the last axis. PyTorch's maps have them behind the number of the image."))
 
 
-def answers_of_heads(chance, training):
+def answers_of_heads(rng, training):
     """Logits of the end and of two or three heads, and labels, as a case."""
-    n, classes = chance.randint(3, 6), chance.randint(3, 6)
-    outputs = tuple(numbers(chance, n, classes) for _ in range(3 + training * chance.randint(0, 1)))
-    return outputs, torch.tensor([chance.randrange(classes) for _ in range(n)]), training
+    n, classes = rng.randint(3, 6), rng.randint(3, 6)
+    outputs = tuple(numbers(rng, n, classes) for _ in range(3 + training * rng.randint(0, 1)))
+    return outputs, torch.tensor([rng.randrange(classes) for _ in range(n)]), training
 
 
 @exercise(minutes=6, level="medium",
           hints=("Which of the outputs count in evaluation?",
                  "`F.cross_entropy(logits, labels)` gives the loss of one output. There is one for each output.",
                  "The first loss counts fully. In training 0.3 times the sum of all others comes on top."),
-          cases=lambda chance: [answers_of_heads(chance, training) for training in (True, True, True, False, False)])
+          cases=lambda rng: [answers_of_heads(rng, training) for training in (True, True, True, False, False)])
 def total_loss(outputs, labels, training):
     """The loss of a network with auxiliary heads. outputs: logits of the end, then those of each head.
 
@@ -188,17 +188,17 @@ total_loss.mistakes_as_edits(
     ("in outputs", "in outputs[:2]", "You count one head. There may be several, and all of them count."))
 
 
-def features_and_classes(chance):
-    channels, height, width, classes = chance.sample(range(3, 9), 4)
-    label, other = chance.sample(range(classes), 2)
-    return numbers(chance, channels, height, width).relu(), numbers(chance, classes, channels), label, other
+def features_and_classes(rng):
+    channels, height, width, classes = rng.sample(range(3, 9), 4)
+    label, other = rng.sample(range(classes), 2)
+    return numbers(rng, channels, height, width).relu(), numbers(rng, classes, channels), label, other
 
 
 @exercise(minutes=8, level="medium",
           hints=("Each position has a vector of channels. What does the linear layer make of it, for one class?",
                  "The votes for a class are the channels, weighted by the row of the class and added up.",
                  "Subtract the two rows first. Then weight with `[:, None, None]` and sum over axis 0."),
-          cases=lambda chance: [features_and_classes(chance) for _ in range(3)])
+          cases=lambda rng: [features_and_classes(rng) for _ in range(3)])
 def speaks_for(features, weight, label, other):
     """At each position of the last map: votes for `label` less votes for `other`.
 
@@ -227,8 +227,8 @@ speaks_for.mistakes_as_edits(
           hints=("Convolutions always round down. Which layers of torchvision's network round up?",
                  "conv1 has a window of 7, a stride of 2 and padding of 3. The poolings have no padding.",
                  "`arithmetic.output_size(n, k=3, s=2, ceil_mode=True)` for three poolings, and k=2 for the fourth."),
-          cases=lambda chance: [(224,), (223,), (230,), (240,), (chance.randint(100, 400),),
-                                (chance.randint(100, 400),)])
+          cases=lambda rng: [(224,), (223,), (230,), (240,), (rng.randint(100, 400),),
+                             (rng.randint(100, 400),)])
 def map_sizes(size):
     """Sides of the map after conv1, pool1, pool2, pool3 and pool4 of torchvision's network: a list of five numbers.
 

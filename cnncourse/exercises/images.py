@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from . import exercise
 
 
-def pictures(chance: random.Random, *shape: int) -> Tensor:
+def pictures(rng: random.Random, *shape: int) -> Tensor:
     """Random uint8 images, whose channels differ in brightness and in contrast."""
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
     middle = torch.tensor([60, 110, 150.0])[: shape[-3], None, None]
     spread = torch.tensor([15, 30, 45.0])[: shape[-3], None, None]
     light = 25 * torch.randn(shape[0], 1, 1, 1, generator=generator)  # of each image
@@ -23,8 +23,8 @@ def pictures(chance: random.Random, *shape: int) -> Tensor:
                  "`torch.rot90(image, k, dims)` turns `k` quarters, counter-clockwise where `dims` is (height, width).",
                  "The image is C x H x W, so the two dimensions are 1 and 2. 3 is a half turn, 8 a quarter "
                  "counter-clockwise, 1 no turn."),
-          cases=lambda chance: [(pictures(chance, 1, 3, chance.randint(4, 6), chance.randint(7, 9))[0], orientation)
-                                for orientation in (1, 3, 6, 8)])
+          cases=lambda rng: [(pictures(rng, 1, 3, rng.randint(4, 6), rng.randint(7, 9))[0], orientation)
+                             for orientation in (1, 3, 6, 8)])
 def upright(image, orientation):
     """The picture as a viewer shows it. `image`: C x H x W as stored. `orientation`: the EXIF number, 1, 3, 6 or 8."""
     return torch.rot90(image, {1: 0, 3: 2, 6: -1, 8: 1}[orientation], (1, 2))
@@ -47,9 +47,9 @@ upright.mistakes_as_edits(
           hints=("Which of the two sides becomes `side`? The other one keeps the proportions.",
                  "Both sides are multiplied by `side` and divided by the shorter one.",
                  "The exact value may have a fraction; torchvision cuts it off, as `//` does."),
-          cases=lambda chance: [(640, 427, 256), (300, 401, 256),
-                                (chance.randint(500, 900), chance.randint(150, 350), 97),
-                                (chance.randint(150, 350), chance.randint(500, 900), 224)])
+          cases=lambda rng: [(640, 427, 256), (300, 401, 256),
+                             (rng.randint(500, 900), rng.randint(150, 350), 97),
+                             (rng.randint(150, 350), rng.randint(500, 900), 224)])
 def resized(width, height, side):
     """The size (width, height) of a picture after `Resize(side)`, where `side` is one number. Fractions are cut off."""
     short = min(width, height)
@@ -72,10 +72,10 @@ resized.mistakes_as_edits(
      "The longer side has kept its old length, so the picture is distorted: scale both sides by the same number."))
 
 
-def places_of(chance: random.Random) -> list[int]:
+def places_of(rng: random.Random) -> list[int]:
     """The place of each picture: unequal numbers of pictures a place, in a random order."""
-    places = [place for place in range(chance.randint(8, 11)) for _ in range(1 + (3 * place + 1) % 5)]
-    chance.shuffle(places)
+    places = [place for place in range(rng.randint(8, 11)) for _ in range(1 + (3 * place + 1) % 5)]
+    rng.shuffle(places)
     return places
 
 
@@ -84,8 +84,8 @@ def places_of(chance: random.Random) -> list[int]:
                  "Go through `sorted(set(places))` and stop when the test set holds `share` of the pictures, or more.",
                  "Collect `chosen` places, count their pictures with `places.count(place)`; then return the positions "
                  "`i` with `places[i] in chosen`."),
-          cases=lambda chance: [([4, 4, 4, 1, 1, 7, 7, 7, 7, 2, 2, 2], 0.4), ([3, 0, 0, 1, 0, 2, 0, 0, 4, 4], 0.5),
-                                *((places_of(chance), 0.3) for _ in range(3))])
+          cases=lambda rng: [([4, 4, 4, 1, 1, 7, 7, 7, 7, 2, 2, 2], 0.4), ([3, 0, 0, 1, 0, 2, 0, 0, 4, 4], 0.5),
+                             *((places_of(rng), 0.3) for _ in range(3))])
 def split(places, share):
     """Positions of the test pictures, in order. `places`: the place of each picture. Whole places go to the test set,
     the one of the smallest number first, until it holds at least `share` (0 to 1) of all pictures."""
@@ -121,8 +121,8 @@ def cuts_a_place(places, share):
                  "The images are N x C x H x W: average over dimensions 0, 2 and 3. PyTorch takes no mean of uint8 "
                  "numbers, so convert them first. What is the largest value wanted?",
                  "`pixels = train.double() / 255`, then `pixels.mean((0, 2, 3))` and `pixels.std((0, 2, 3))`."),
-          cases=lambda chance: [(pictures(chance, 60, 3, 16, 12), pictures(chance, 40, 3, 16, 12) // 2)
-                                for _ in range(3)],
+          cases=lambda rng: [(pictures(rng, 60, 3, 16, 12), pictures(rng, 40, 3, 16, 12) // 2)
+                             for _ in range(3)],
           observe=lambda pair, train, test: {"the mean": pair[0], "the standard deviation": pair[1]})
 def statistics(train, test):
     """Mean and standard deviation of each channel, for normalisation: two tensors of C numbers, on a scale from 0 to 1.
@@ -154,7 +154,7 @@ statistics.mistakes_as_edits(
                  "A parameter with `requires_grad = False` gets no gradient, and an optimizer leaves it alone.",
                  "`net.requires_grad_(False)` turns all off (mind the underscore at its end); then "
                  "`net.head.requires_grad_(True)`. Return the network at the end."),
-          cases=lambda chance: [(small(chance.randint(3, 6), chance.randint(2, 5)),) for _ in range(2)],
+          cases=lambda rng: [(small(rng.randint(3, 6), rng.randint(2, 5)),) for _ in range(2)],
           observe=lambda net, _: {"the parameters that are trained": [n for n, p in net.named_parameters()
                                                                       if p.requires_grad],
                                   "layers in evaluation": [n for n, m in net.named_modules() if not m.training]})
@@ -189,10 +189,10 @@ freeze.mistakes_as_edits(
      "`eval()` changes what dropout and batch normalisation do; it freezes no parameter."))
 
 
-def labels_of(chance: random.Random) -> tuple[Tensor, Tensor, int]:
+def labels_of(rng: random.Random) -> tuple[Tensor, Tensor, int]:
     """True and predicted labels of 40 pictures: of five classes the last is missing, and errors go mostly one way."""
-    true = [chance.randrange(4) for _ in range(40)]
-    predicted = [(t + 1) % 4 if chance.random() < 0.4 else t for t in true]
+    true = [rng.randrange(4) for _ in range(40)]
+    predicted = [(t + 1) % 4 if rng.random() < 0.4 else t for t in true]
     return torch.tensor(true + [0, 0, 1]), torch.tensor(predicted + [1, 1, 3]), 5
 
 
@@ -201,7 +201,7 @@ def labels_of(chance: random.Random) -> tuple[Tensor, Tensor, int]:
                  "A loop over `zip(true, predicted)` is enough: each pair adds one to one entry.",
                  "`matrix = torch.zeros(classes, classes, dtype=torch.long)`; `for t, p in zip(true, predicted): "
                  "matrix[t, p] += 1`."),
-          cases=lambda chance: [labels_of(chance) for _ in range(3)])
+          cases=lambda rng: [labels_of(rng) for _ in range(3)])
 def confusion(true, predicted, classes):
     """The confusion matrix, classes x classes: how many pictures of each true class (rows) were given each class
     (columns). `true`, `predicted`: labels, N. A class may be missing among them."""
@@ -226,9 +226,9 @@ confusion.mistakes_as_edits(
      "Your matrix is too small: a class without a picture keeps its row and its column, of zeros."))
 
 
-def grad_case(chance: random.Random) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
-    channels, height, width = chance.randint(6, 8), chance.randint(4, 5), chance.randint(6, 7)
+def grad_case(rng: random.Random) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
+    channels, height, width = rng.randint(6, 8), rng.randint(4, 5), rng.randint(6, 7)
     leaning = torch.linspace(-0.6, 0.6, channels)[:, None, None]  # channels that speak for the class, and against it
     return (torch.randn(channels, height, width, generator=generator).relu(),
             leaning + torch.randn(channels, height, width, generator=generator))
@@ -238,7 +238,7 @@ def grad_case(chance: random.Random) -> tuple[Tensor, Tensor]:
           hints=("Each channel gets one weight: how strongly, on average over the map, the score grows with it.",
                  "`gradients.mean((1, 2))` are the weights; the map is the weighted sum of the channels.",
                  "Multiply `activations` by the weights as C x 1 x 1, sum over dimension 0, keep what is positive."),
-          cases=lambda chance: [grad_case(chance) for _ in range(3)])
+          cases=lambda rng: [grad_case(rng) for _ in range(3)])
 def grad_cam(activations, gradients):
     """The heat map of Grad-CAM, H x W, neither enlarged nor scaled. `activations`: C x H x W, a layer's output for one
     picture. `gradients`: of the same shape, of the class's score with respect to it."""

@@ -14,7 +14,7 @@ from . import behaviour, exercise
                  "C1 gives as many rows as it gets: what does a 5x5 kernel lose, and which `padding` gives it back?",
                  "`nn.Sequential(convolution, nn.Tanh(), nn.AvgPool2d(2), ...)`, and the same three once more. C3 has "
                  "no padding."),
-          cases=lambda chance: [(1,), (3,), (chance.randint(4, 9),)],
+          cases=lambda rng: [(1,), (3,), (rng.randint(4, 9),)],
           observe=lambda net, channels: behaviour(net, torch.randn(2, channels, 28, 28)))
 def features(channels):
     """The rows C1 to S4 of LeNet-5's table as one module: images N x `channels` x 28 x 28 in, maps N x 16 x 5 x 5 out.
@@ -44,7 +44,7 @@ features.mistakes_as_edits(
           hints=("What probability does such a network give to the right class?",
                  "Cross-entropy is the negative logarithm of that probability, to the base e.",
                  "$-\\ln(1/K)$ can be written without the minus and without the fraction."),
-          cases=lambda chance: [(2,), (10,), (chance.randint(20, 900),), (1000,)])
+          cases=lambda rng: [(2,), (10,), (rng.randint(20, 900),), (1000,)])
 def loss_at_start(classes):
     """The cross-entropy of an untrained network that gives each of `classes` classes the same probability."""
     return math.log(classes)
@@ -64,9 +64,9 @@ loss_at_start.mistakes_as_edits(
      "That is the share of wrong answers that guessing gives. The loss looks at probabilities, not at answers."))
 
 
-def network_and_batch(chance, steps):
+def network_and_batch(rng, steps):
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(chance.randrange(2**31))
+        torch.manual_seed(rng.randrange(2**31))
         net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))  # in a deeper one a step before backward() raises
         images, labels = torch.randn(12, 1, 4, 4), torch.arange(12) % 3
     return net, images, labels, torch.optim.SGD(net.parameters(), lr=0.3), steps
@@ -77,7 +77,7 @@ def network_and_batch(chance, steps):
                  "`loss.item()` is the loss as a number. It belongs to the weights of the forward pass that gave it.",
                  "In a loop over `range(steps)`: logits, loss, `zero_grad`, `backward`, `step`, and then "
                  "`losses.append(loss.item())`."),
-          cases=lambda chance: [network_and_batch(chance, 3), network_and_batch(chance, 5)])
+          cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5)])
 def learn(model, images, labels, optimizer, steps):
     """Train `model` for `steps` steps on the same images and labels, with cross-entropy.
 
@@ -117,9 +117,9 @@ learn.mistakes_as_edits(
      "loss that gave the gradients is asked for."))
 
 
-def answers(chance, n, classes):
+def answers(rng, n, classes):
     """(logits N x classes, labels N), of which somewhat more than half are right."""
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
     labels = torch.randint(classes, (n,), generator=generator)
     return torch.randn(n, classes, generator=generator) + 2 * F.one_hot(labels, classes), labels
 
@@ -128,8 +128,8 @@ def answers(chance, n, classes):
           hints=("The answer to an image is the class with its largest score. Along which dimension do you search?",
                  "`logits.argmax(dim=1)` has one class an image. Compare it with the labels: True is 1, False is 0.",
                  "The number of equal ones, divided by the number of labels."),
-          cases=lambda chance: [answers(chance, 10, 10), answers(chance, 57, 4),
-                                (torch.tensor([[2.0, 1.0], [9.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 0]))])
+          cases=lambda rng: [answers(rng, 10, 10), answers(rng, 57, 4),
+                             (torch.tensor([[2.0, 1.0], [9.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 0]))])
 def accuracy(logits, labels):
     """The share of images whose label is the class with the largest score: a number from 0 to 1.
 
@@ -155,10 +155,10 @@ accuracy.mistakes_as_edits(
      "right with 99 %."))
 
 
-def training_of_six_epochs(chance):
+def training_of_six_epochs(rng):
     """One row an epoch; training, validation and test accuracy are best at three different epochs, none the last."""
-    best_training, best_validation, best_test, worst_validation = chance.sample(range(5), 4)
-    training, validation, test = ([round(chance.uniform(0.6, 0.8), 4) for _ in range(6)] for _ in range(3))
+    best_training, best_validation, best_test, worst_validation = rng.sample(range(5), 4)
+    training, validation, test = ([round(rng.uniform(0.6, 0.8), 4) for _ in range(6)] for _ in range(3))
     training[best_training], validation[best_validation], test[best_test] = 0.91, 0.87, 0.89
     validation[worst_validation] = 0.34
     return [{"epoch": i, "train_accuracy": a, "validation_accuracy": b, "test_accuracy": c}
@@ -169,7 +169,7 @@ def training_of_six_epochs(chance):
           hints=("Two things are asked: which epoch, and which number of it. Only one kind of image may choose.",
                  "The validation images choose. The test images then say what the chosen network is worth.",
                  "`max(rows, key=lambda row: row[...])` is the row with the largest value; take one number out of it."),
-          cases=lambda chance: [(training_of_six_epochs(chance),) for _ in range(3)])
+          cases=lambda rng: [(training_of_six_epochs(rng),) for _ in range(3)])
 def promise(rows):
     """Choose the best epoch of a training honestly, and return the accuracy to promise to others.
 
@@ -196,16 +196,16 @@ promise.mistakes_as_edits(
      "You return which epoch is best. How good is that network on images that nobody has chosen by?"))
 
 
-def losses_and_sizes(chance):
-    n = chance.randint(4, 7)
-    return [chance.uniform(0.5, 2.5) for _ in range(n)], [128] * (n - 1) + [chance.randint(5, 30)]
+def losses_and_sizes(rng):
+    n = rng.randint(4, 7)
+    return [rng.uniform(0.5, 2.5) for _ in range(n)], [128] * (n - 1) + [rng.randint(5, 30)]
 
 
 @exercise(minutes=4, level="easy",
           hints=("Of how many images does each number speak?",
                  "A batch's loss times its size is the sum over its images.",
                  "All these sums together, divided by all images: `sum(loss * n ...) / sum(sizes)`, with `zip`."),
-          cases=lambda chance: [losses_and_sizes(chance) for _ in range(3)])
+          cases=lambda rng: [losses_and_sizes(rng) for _ in range(3)])
 def mean_loss(losses, sizes):
     """The mean loss of an epoch over all its images.
 
@@ -230,8 +230,8 @@ mean_loss.mistakes_as_edits(
                  "C5 sees all that S4 gives: 16 maps, each side x side. Halves are rounded down.",
                  "A layer has outputs x (inputs of one output + 1) parameters. One output of C1 has 25 x `channels` "
                  "inputs, one of C3 has 25 x 6."),
-          cases=lambda chance: [(28, 1, 10), (35, 3, chance.randint(2, 9)),
-                                (chance.randint(40, 64), chance.randint(2, 4), 100)])
+          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)),
+                             (rng.randint(40, 64), rng.randint(2, 4), 100)])
 def lenet_parameters(side, channels, classes):
     """The parameters of each trained layer of today's LeNet-5, as a dict with the keys C1, C3, C5, F6 and output.
 

@@ -8,11 +8,11 @@ from ..models.resnet import Basic, Bottleneck, CifarResNet, projection
 from . import behaviour, exercise
 
 
-def maps(chance):
+def maps(rng):
     """A batch of maps and a number of channels: an odd and an even size, and a random one."""
-    generator = torch.Generator().manual_seed(chance.randrange(10**6))
-    sizes = ((3, 8, 8), (2, 7, 9), (chance.randint(2, 5), 2 * chance.randint(3, 6), 2 * chance.randint(3, 6)))
-    return [(torch.randn(2, *size, generator=generator), size[0] + 2 * chance.randint(1, 3)) for size in sizes]
+    generator = torch.Generator().manual_seed(rng.randrange(10**6))
+    sizes = ((3, 8, 8), (2, 7, 9), (rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)))
+    return [(torch.randn(2, *size, generator=generator), size[0] + 2 * rng.randint(1, 3)) for size in sizes]
 
 
 @exercise(minutes=8, level="medium",
@@ -50,7 +50,7 @@ zero_shortcut.mistakes_as_edits(
                  "The shortcut must arrive at the same shape.",
                  "The shortcut is `nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride=2, bias=False), "
                  "nn.BatchNorm2d(n_out))`, and `forward` ends in `F.relu(out + self.shortcut(x))`."),
-          cases=lambda chance: [(chance.randint(2, 4), chance.randint(5, 8)) for _ in range(3)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)) for _ in range(3)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(3, n_in, 9, 11)))
 def halving_block(n_in, n_out):
     """The first block of a stage, as a module: two 3x3 convolutions from `n_in` to `n_out` channels that halve the map,
@@ -94,8 +94,8 @@ halving_block.mistakes_as_edits(
           hints=("Count the convolutions inside the blocks first, then what stands before and behind the stages.",
                  "For three stages of two convolutions a block your formula must give 6n + 2.",
                  "`stages * n * convolutions`, one convolution before them, one linear layer behind."),
-          cases=lambda chance: [(3, 4, 2), (5, 3, 3)] + [(chance.randint(4, 9), chance.randint(2, 3), 4)
-                                                         for _ in range(3)])  # all different: no two formulas agree
+          cases=lambda rng: [(3, 4, 2), (5, 3, 3)] + [(rng.randint(4, 9), rng.randint(2, 3), 4)
+                                                      for _ in range(3)])  # all different: no two formulas agree
 def layers(n, stages, convolutions):
     """The layers of a network of `stages` stages, each of `n` blocks with so many convolutions, with one convolution
     before and one linear layer behind. Projections on shortcuts are not counted."""
@@ -122,8 +122,8 @@ layers.mistakes_as_edits(
                  "Only the first 1x1: in version 1 its output has half the rows and half the columns, in version 1.5 "
                  "all of them.",
                  "MACs of that 1x1 on `size**2` positions, minus those on `(size // 2) ** 2`."),
-          cases=lambda chance: [(256, 128, 56)] + [
-              (4 * chance.randint(2, 9), chance.randint(3, 7), 2 * chance.randint(4, 20)) for _ in range(3)])
+          cases=lambda rng: [(256, 128, 56)] + [
+              (4 * rng.randint(2, 9), rng.randint(3, 7), 2 * rng.randint(4, 20)) for _ in range(3)])
 def extra_macs(n_in, width, size):
     """How many more MACs a bottleneck of version 1.5 needs than one of version 1, where it halves a map of size x size
     pixels with `n_in` channels; `width` channels are inside. `size` is even."""
@@ -144,13 +144,13 @@ extra_macs.mistakes_as_edits(
     (" * width", "", "This is the difference for one output channel. The first 1x1 makes `width` of them."))
 
 
-def disagreeing(chance):
+def disagreeing(rng):
     """Pairs of shapes that cannot be added. The fixed ones separate all mistakes."""
     fixed = [((2, 16, 32, 32), (2, 32, 16, 16)), ((2, 16, 8, 8), (2, 32, 8, 8)), ((4, 3, 7, 9), (4, 3, 5, 9)),
              ((2, 16, 8, 1), (2, 32, 4, 8)), ((3, 8, 6, 6), (2, 8, 1, 6))]
-    shape = [chance.randint(2, 9) for _ in range(4)]
-    other = [n + chance.choice((0, 0, 1, 2)) for n in shape]
-    other[chance.randrange(4)] += 3
+    shape = [rng.randint(2, 9) for _ in range(4)]
+    other = [n + rng.choice((0, 0, 1, 2)) for n in shape]
+    other[rng.randrange(4)] += 3
     return fixed + [(tuple(shape), tuple(other))]
 
 
@@ -180,9 +180,9 @@ dimension.mistakes_as_edits(
      "It is the right dimension, counted from the last one. PyTorch counts from the first, the batch, which is 0."))
 
 
-def networks(chance):
+def networks(rng):
     """Small networks of both kinds of blocks, with weights that are not those of a new network."""
-    seed = chance.randrange(10**6)
+    seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = [CifarResNet(8, shortcut=projection),

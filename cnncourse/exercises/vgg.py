@@ -10,10 +10,10 @@ from ..models.vgg import CONFIGS
 from . import behaviour, exercise
 
 
-def random_row(chance):
+def random_row(rng):
     """A random row in the notation of Table 1, with every kind of entry."""
-    entries = ["3-64", "3-128", "1-256", "LRN"] + chance.choices(["3-256", "1-128", "LRN"], k=chance.randint(3, 6))
-    chance.shuffle(entries)
+    entries = ["3-64", "3-128", "1-256", "LRN"] + rng.choices(["3-256", "1-128", "LRN"], k=rng.randint(3, 6))
+    rng.shuffle(entries)
     return "3-64", *(" ".join(entries[i:i + 2]) for i in range(0, len(entries), 2))
 
 
@@ -21,7 +21,7 @@ def random_row(chance):
           hints=("Which entries of a block have weights, and which have none?",
                  "`block.split()` gives the entries of a block. All but LRN are convolutions.",
                  "Sum the convolutions over all blocks. What follows after the last block?"),
-          cases=lambda chance: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(chance),), (random_row(chance),)])
+          cases=lambda rng: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(rng),), (random_row(rng),)])
 def layers_with_weights(blocks):
     """How many layers with weights a VGG network has, with its head. blocks: its row of the table, a text a block."""
     return sum(entry != "LRN" for block in blocks for entry in block.split()) + 3
@@ -42,7 +42,7 @@ layers_with_weights.mistakes_as_edits(
           hints=("Two convolutions, and what stands after each of them?",
                  "A 3x3 window loses one row at each side: `padding=1` gives it back.",
                  "`nn.Sequential(convolution, relu, convolution, relu)`; the second takes what the first has made."),
-          cases=lambda chance: [(chance.randint(2, 4), chance.randint(5, 8)) for _ in range(3)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)) for _ in range(3)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(2, n_in, 9, 11)))
 def stack(n_in, n_out):
     """Two 3x3 convolutions, from `n_in` to `n_out` channels, each followed by a ReLU. The map keeps its size."""
@@ -71,8 +71,8 @@ def one_large(n_in, n_out):
           hints=("Follow the image to the head first: what do five poolings leave of its height, and of its width?",
                  "Each pooling halves and drops what is left over. Then `512 * rows * columns` numbers enter the head.",
                  "Three linear layers: to 4096, to 4096, to the classes. `arithmetic.linear_parameters` counts each."),
-          cases=lambda chance: [(224, 224, 1000), (100, 150, 10),
-                                (chance.randint(64, 300), chance.randint(64, 300), chance.randint(2, 200))])
+          cases=lambda rng: [(224, 224, 1000), (100, 150, 10),
+                             (rng.randint(64, 300), rng.randint(64, 300), rng.randint(2, 200))])
 def head_parameters(height, width, classes):
     """How many parameters VGG's head has, with 4096 hidden units, for images of `height` x `width` pixels."""
     n = 512 * (height // 32) * (width // 32)
@@ -100,7 +100,7 @@ head_parameters.mistakes_as_edits(
                  "A window of k adds (k - 1) jumps. A stride multiplies the jump. A pooling does both, in this order.",
                  "Collect (kernel, stride) of all layers so far, and at the end of each block take the first number of "
                  "`arithmetic.receptive_field`."),
-          cases=lambda chance: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(chance),), (random_row(chance),)])
+          cases=lambda rng: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(rng),), (random_row(rng),)])
 def fields(blocks):
     """The receptive field after the pooling of each block, in pixels: a list. blocks: a row of the table."""
     field, jump, found = 1, 1, []
@@ -129,8 +129,8 @@ fields.mistakes_as_edits(
           hints=("How many products does one output of this convolution add up?",
                  "That number n is channels that come in, times positions of the window.",
                  "He's variance is 2 / n. The deviation is its square root."),
-          cases=lambda chance: [(3, 64, 3), (128, 96, 5),
-                                (chance.randint(4, 64), chance.randint(65, 99), chance.choice((3, 5, 7)))])
+          cases=lambda rng: [(3, 64, 3), (128, 96, 5),
+                             (rng.randint(4, 64), rng.randint(65, 99), rng.choice((3, 5, 7)))])
 def he_deviation(n_in, n_out, k):
     """The standard deviation of He's start for the weights of a k x k convolution from `n_in` to `n_out` channels."""
     return math.sqrt(2 / (n_in * k * k))
@@ -152,8 +152,8 @@ he_deviation.mistakes_as_edits(
           hints=("What probabilities should a network give, if it must give the same for every image?",
                  "Its best answer is how frequent each class is. An image of class k then costs -ln of that share.",
                  "Weight the cost of each class by its share of the images, and add up."),
-          cases=lambda chance: [([90, 10],), ([300, 50, 50, 100],),
-                                ([chance.randint(1, 200) for _ in range(chance.randint(3, 8))],)])
+          cases=lambda rng: [([90, 10],), ([300, 50, 50, 100],),
+                             ([rng.randint(1, 200) for _ in range(rng.randint(3, 8))],)])
 def blind_loss(counts):
     """The lowest cross-entropy loss that a network can reach which answers the same for every image.
 
@@ -177,10 +177,10 @@ blind_loss.mistakes_as_edits(
      "This is the share of wrong answers if you always guess the most frequent class. The loss is made of logarithms."))
 
 
-def weights_of_a_head(chance):
+def weights_of_a_head(rng):
     """Weight, bias and side of a linear layer that reads a map, as a case."""
-    n_out, channels, side = chance.randint(3, 5), chance.randint(2, 4), chance.randint(2, 4)
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
+    n_out, channels, side = rng.randint(3, 5), rng.randint(2, 4), rng.randint(2, 4)
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
     return (torch.randn(n_out, channels * side * side, generator=generator), torch.randn(n_out, generator=generator),
             side)
 
@@ -199,7 +199,7 @@ def on_two_maps(layer, weight, bias, side):
                  "channel row after row.",
                  "Make `nn.Conv2d(channels, n_out, side)`, and under `torch.no_grad()` copy into its weight "
                  "`weight.reshape(n_out, channels, side, side)`, and the bias."),
-          cases=lambda chance: [weights_of_a_head(chance) for _ in range(3)], observe=on_two_maps)
+          cases=lambda rng: [weights_of_a_head(rng) for _ in range(3)], observe=on_two_maps)
 def as_convolution(weight, bias, side):
     """A convolution that computes what a linear layer does behind `nn.Flatten`, on maps of `side` x `side` or larger.
 

@@ -1,10 +1,9 @@
 """One source, several editions: notebooks → the student's own copies, solutions, a clean form to recall from, nbgrader.
 
-A notebook is read, and another is written; the course's own notebooks are never changed.
+A notebook is read, changed by one of these functions, and written elsewhere.
 """
 
 import ast
-import copy
 import hashlib
 import inspect
 import json
@@ -31,7 +30,7 @@ def fingerprint(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps([cell.source for cell in notebook.cells]).encode()).hexdigest()
 
 
-def start(notebooks: list[Path], folder: Path) -> list[str]:
+def hand_out(notebooks: list[Path], folder: Path) -> list[str]:
     """Copy the notebooks into the student's folder; returns a sentence for each.
 
     A notebook in which the student has written is never touched: a newer one of the course is put beside it, as
@@ -72,7 +71,7 @@ def start(notebooks: list[Path], folder: Path) -> list[str]:
 
 
 def require_no_answers(folder: Path) -> None:
-    """Raises ValueError where `start` has made the folder: other notebooks must not take the place of a student's."""
+    """Raises ValueError where `hand_out` has made the folder: nothing must take the place of a student's notebooks."""
     if (folder / COPIED).exists():
         raise ValueError(f"{folder} holds a student's own notebooks: choose another directory")
 
@@ -92,12 +91,12 @@ def write(path: Path, text: str) -> None:
 
 def with_solutions(notebook: NotebookNode, lesson: str) -> NotebookNode:
     """Every exercise answered by the package's solution. Not executed: outputs are those of the blank notebook."""
-    notebook, answers = copy.deepcopy(notebook), iter(exercises.of(lesson))
+    answers = iter(exercises.of_lesson(lesson))
     for cell in notebook.cells:
         if has(cell, "exercise"):
             cell.source = answer(next(answers))
         if cell.cell_type == "code" and has(cell, "check"):
-            cell.outputs, cell.execution_count = [], None
+            blank(cell)
     return notebook
 
 
@@ -117,20 +116,20 @@ def answer(exercise: Exercise) -> str:
     return "\n".join([*lines, "", "", text] if lines else [text])
 
 
-def clean(notebook: NotebookNode) -> NotebookNode:
-    """Code without its outputs, and headings: what is left to recall a lesson from."""
-    notebook = copy.deepcopy(notebook)
-    cells = []
+def clean(notebook: NotebookNode, lesson: str = "") -> NotebookNode:
+    """Code without its outputs, and headings: what is left to recall a lesson from, whichever it is."""
+    notebook.cells = [cell for cell in notebook.cells if not has(cell, "question")]
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            cells.append(cell)
+            blank(cell)
         else:
             cell.source = "\n".join(line for line in cell.source.splitlines() if line.startswith("#"))
-            if cell.source and not has(cell, "question"):
-                cells.append(cell)
-    notebook.cells = cells
+    notebook.cells = [cell for cell in notebook.cells if cell.source]
     return notebook
+
+
+def blank(cell: NotebookNode) -> None:
+    cell.outputs, cell.execution_count = [], None
 
 
 def hosted(notebook: NotebookNode, place: str, repository: str) -> NotebookNode:
@@ -142,7 +141,6 @@ def hosted(notebook: NotebookNode, place: str, repository: str) -> NotebookNode:
     if not re.fullmatch(r"[A-Za-z0-9-]+/(?!\.+$)[\w.-]+(?<!\.git)", repository, re.ASCII):
         raise ValueError(f"--hosted takes the OWNER/NAME of a repository on GitHub, such as octocat/cnncourse, "
                          f"not {repository!r}")
-    notebook = copy.deepcopy(notebook)
     place = f"{repository}/blob/main/{quote(place)}"
     links = (f"[Open in Colab](https://colab.research.google.com/github/{place}) · "
              f"[Open in Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/{place})")
@@ -155,7 +153,7 @@ def hosted(notebook: NotebookNode, place: str, repository: str) -> NotebookNode:
 
 def assignment(notebook: NotebookNode, lesson: str) -> NotebookNode:
     """The instructor's source for nbgrader: stub and marked solution, then a check that counts a point a minute."""
-    notebook, written = copy.deepcopy(notebook), iter(exercises.of(lesson))
+    written = iter(exercises.of_lesson(lesson))
     imports = next(cell for cell in notebook.cells if cell.cell_type == "code" and "import" in cell.source)
     mark(imports, "imports", locked=True)
     for cell in notebook.cells:
@@ -173,16 +171,17 @@ def mark(cell: NotebookNode, name: str, **values) -> None:
     """nbgrader's metadata."""
     cell.metadata.nbgrader = {"grade": False, "grade_id": name, "locked": False, "schema_version": 3, "solution": False,
                               "task": False} | values
-    cell.outputs, cell.execution_count = [], None
+    blank(cell)
 
 
+EDITIONS = {"solutions": with_solutions, "clean": clean, "nbgrader": assignment}
 CONFIGURATION = '''"""How nbgrader grades the exercises of cnncourse."""
 
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "cnncourse"
 c.ClearSolutions.code_stub = {"python": "# Write your answer in place of the three dots."}
 c.Autograde.autograde_preprocessors = [
-    "cnncourse.grading.Grade",  # in place of nbgrader.preprocessors.Execute
+    "cnncourse.instructor.grading.Grade",  # in place of nbgrader.preprocessors.Execute
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",

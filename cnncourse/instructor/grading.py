@@ -6,7 +6,6 @@ interpreter's memory can still find the exercise there; such answers do not look
 --nbgrader` writes the configuration that puts `Grade` in the place of nbgrader's own execution.
 """
 
-import ast
 import json
 import os
 import random
@@ -27,7 +26,7 @@ class Grade(NbGraderPreprocessor):
     def preprocess(self, notebook: nbformat.NotebookNode, resources: dict) -> tuple[nbformat.NotebookNode, dict]:
         from .. import exercises  # not in the process that judges an answer
 
-        ours = {each.name.replace(".", "-") for lesson in exercises.LESSONS for each in exercises.of(lesson)}
+        ours = {each.name.replace(".", "-") for lesson in exercises.LESSONS for each in exercises.of_lesson(lesson)}
         cells = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
         for name, cell in cells.items():
             if cell.metadata.nbgrader.grade and name in ours:  # an instructor may have added cells
@@ -44,7 +43,7 @@ def verdict(exercise: str, imports: str, answer: str) -> tuple[str, str]:
     token = secrets.token_hex(16)
     job = json.dumps({"exercise": exercise, "imports": imports, "answer": answer, "token": token})
     try:
-        done = subprocess.run([sys.executable, "-m", "cnncourse.grading"], input=job, capture_output=True, text=True,
+        done = subprocess.run([sys.executable, "-m", __name__], input=job, capture_output=True, text=True,
                               timeout=SECONDS)
     except subprocess.TimeoutExpired:
         return "wrong", f"There was no answer after {SECONDS} seconds. Is there a loop that never ends?"
@@ -54,26 +53,19 @@ def verdict(exercise: str, imports: str, answer: str) -> tuple[str, str]:
     return "wrong", "The program ended before it gave an answer."
 
 
-def without_exercises(text: str) -> str:
-    """The import cell of a notebook without the exercises."""
-    tree = ast.parse(text)
-    tree.body = [node for node in tree.body
-                 if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cnncourse.exercises"))]
-    return ast.unparse(tree)
-
-
 def main() -> None:
     """Judge the answer that comes through standard input."""
     job = json.load(sys.stdin)
     module, name = job["exercise"].split(".")
     exercise = getattr(import_module(f"cnncourse.exercises.{module}"), name)
     out, sys.stdout = os.fdopen(os.dup(1), "w"), open(os.devnull, "w")  # what the answer prints is no verdict
-    for hidden in [m for m in sys.modules if m.startswith(("cnncourse.exercises", "cnncourse.grading"))]:
-        sys.modules[hidden] = None  # an import of it fails
+    for hidden in [m for m in sys.modules if m.startswith("cnncourse.exercises")]:
+        sys.modules[hidden] = None  # Python's own way to let an import fail
     del sys.modules["cnncourse"].exercises
+    imports = [line for line in job["imports"].splitlines() if not line.startswith("from cnncourse.exercises")]
     try:
         space = {"__name__": "answer"}
-        exec(without_exercises(job["imports"]), space)
+        exec("\n".join(imports), space)
         exec(job["answer"], space)
         found = exercise.judge(space.get(name), random.Random())
         result = found.outcome, found.message

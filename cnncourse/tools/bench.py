@@ -24,7 +24,6 @@ from ..models import MODELS
 from ..train import run_epoch
 
 FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}  # glibc (Linux) keeps what a program frees
 
 
 @dataclass(frozen=True)
@@ -78,24 +77,17 @@ def training_step(net: nn.Module, batch: int, speed: Speed = PLAIN, device: str 
 def models(rounds: int, device: str) -> Iterator[Ratio]:
     """The course's networks against torchvision's classes, and its local response normalisation against PyTorch's."""
     plain, fast = nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0), LocalResponseNorm()
-    for n, c, size, memory_format in ((32, 96, 55, torch.contiguous_format), (32, 192, 56, torch.contiguous_format),
-                                      (32, 192, 56, torch.channels_last)):
-        x = (20 * torch.randn(n, c, size, size)).to(device, memory_format=memory_format).requires_grad_()
+    for channels, size, memory_format in ((96, 55, torch.contiguous_format), (192, 56, torch.contiguous_format),
+                                          (192, 56, torch.channels_last)):
+        x = (20 * torch.randn(32, channels, size, size)).to(device, memory_format=memory_format).requires_grad_()
         gradient = torch.randn_like(x)
 
         def run(norm, x=x, gradient=gradient):
-            return torch.autograd.grad(norm(x), x, gradient)
+            torch.autograd.grad(norm(x), x, gradient)
 
-        where = f"{n}x{c}x{size}x{size}" + ", channels last" * (memory_format is torch.channels_last)
-        yield ratio(f"LRN {where}", "nn.LocalResponseNorm", partial(run, fast), partial(run, plain), rounds)
-        yield ratio(f"LRN {where}", "the formula", partial(run, fast), partial(run, local_response_norm), rounds)
-
-    for name, batch, speed in (("alexnet", 32, PLAIN), ("googlenet", 16, PLAIN),
-                               ("googlenet", 16, Speed(channels_last=True, fused=False))):
-        ours = training_step(MODELS[name](num_classes=10), batch, speed, device)
-        other = training_step(with_pytorchs_norm(MODELS[name](num_classes=10)), batch, device=device)
-        yield ratio(f"{name} step" + ", channels last" * speed.channels_last, "with nn.LocalResponseNorm", ours, other,
-                    rounds)
+        where = f"LRN 32x{channels}x{size}x{size}" + ", channels last" * (memory_format is torch.channels_last)
+        yield ratio(where, "nn.LocalResponseNorm", partial(run, fast), partial(run, plain), rounds)
+        yield ratio(where, "the formula", partial(run, fast), partial(run, local_response_norm), rounds)
 
     for name, theirs, batch in (("alexnet_owt", "alexnet", 32), ("vgg11", "vgg11", 4), ("resnet18", "resnet18", 16),
                                 ("googlenet_bn", "googlenet", 16), ("resnet50", "resnet50", 8)):
@@ -103,15 +95,6 @@ def models(rounds: int, device: str) -> Iterator[Ratio]:
         other = torchvision.models.get_model(theirs, num_classes=10, **options)
         yield ratio(f"{name} step", "torchvision's", training_step(MODELS[name](num_classes=10), batch, device=device),
                     training_step(other, batch, device=device), rounds)
-
-
-def with_pytorchs_norm(net: nn.Module) -> nn.Module:
-    """The plain formulation: PyTorch's own local response normalisation in place of the course's."""
-    for parent in list(net.modules()):
-        for name, layer in parent.named_children():
-            if isinstance(layer, LocalResponseNorm):
-                setattr(parent, name, nn.LocalResponseNorm(layer.n, layer.n * layer.alpha, layer.beta, layer.k))
-    return net
 
 
 def loop(rounds: int, device: str) -> Iterator[Ratio]:
@@ -178,16 +161,6 @@ def steps(rounds: int, device: str) -> Iterator[Ratio]:
                              ("the defaults and compile", replace(FAST, compile=True))):
             yield ratio(f"{name} step, {label}", "plain", training_step(MODELS[name](), 128, speed, device),
                         training_step(MODELS[name](), 128, PLAIN, device), rounds)
-    code = ("from cnncourse.bench import *\nstep = training_step(MODELS['resnet20'](), 128, FAST)\n"
-            "for _ in range(8): step()")
-    yield ratio("resnet20, 8 steps and start, memory kept", "memory given back",
-                partial(process, code, KEEP_MEMORY), partial(process, code), rounds)
-
-
-def process(code: str, environment: dict | None = None) -> None:
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | threads | (environment or {}),
-                   capture_output=True)
 
 
 def busy(rounds: int, device: str) -> Iterator[Ratio]:
@@ -197,12 +170,10 @@ def busy(rounds: int, device: str) -> Iterator[Ratio]:
         programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(others)]
         try:
             for name, steps in (("lenet5", 40), ("resnet20", 4)):
-                ours = partial(steps_apart, name, steps)
-                for label, theirs in (
-                        ("PyTorch's own threads", partial(steps_apart, name, steps, first="import torch",
-                                                          OMP_NUM_THREADS=str(cores()))),
-                        ("one thread", partial(steps_apart, name, steps, OMP_NUM_THREADS="1"))):
-                    yield ratio(f"{name} step, {words}", label, ours, theirs, rounds)
+                ours, one = partial(steps_apart, name, steps), partial(steps_apart, name, steps, OMP_NUM_THREADS="1")
+                pytorchs = partial(steps_apart, name, steps, first="import torch", OMP_NUM_THREADS=str(cores()))
+                yield ratio(f"{name} step, {words}", "PyTorch's own threads", ours, pytorchs, rounds)
+                yield ratio(f"{name} step, {words}", "one thread", ours, one, rounds)
         finally:
             for program in programs:
                 program.kill()
@@ -210,7 +181,7 @@ def busy(rounds: int, device: str) -> Iterator[Ratio]:
 
 def steps_apart(name: str, steps: int, first: str = "", **environment: str) -> tuple[float, float]:
     """(wall, CPU) seconds of training steps in a process of its own, in which `first` runs before the course comes."""
-    code = (f"{first}\nimport time\nfrom cnncourse.bench import *\n"
+    code = (f"{first}\nimport time\nfrom cnncourse.tools.bench import *\n"
             f"step = training_step(MODELS[{name!r}](), 128, FAST)\nstep()\n"
             f"wall, cpu = time.perf_counter(), time.process_time()\nfor _ in range({steps}): step()\n"
             "print(time.perf_counter() - wall, time.process_time() - cpu)")
@@ -229,10 +200,15 @@ NotebookClient(new_notebook(cells=[new_code_cell("import cnncourse.experiment")]
 """
 
 
-def start(rounds: int, device: str) -> Iterator[Ratio]:
+def process(code: str) -> None:
+    """Runs it in a process of its own, with as many threads as this one."""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True,
+                   env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())})
+
+
+def startup(rounds: int, device: str) -> Iterator[Ratio]:
     """What it costs to begin, against `import torch`."""
-    for label, code in (("cnncourse --help", "import sys; sys.argv[1:] = ['--help']; from cnncourse.cli import main\n"
-                         "try: main()\nexcept SystemExit: pass"),
+    for label, code in (("cnncourse --help", "from cnncourse.tools import cli; cli.parser().format_help()"),
                         ("import of the models", "import cnncourse.models"),
                         ("import of an experiment", "import cnncourse.experiment"),
                         ("import of torchvision", "import torchvision"),
@@ -240,4 +216,4 @@ def start(rounds: int, device: str) -> Iterator[Ratio]:
         yield ratio(label, "import of torch", partial(process, code), partial(process, "import torch"), rounds)
 
 
-SUITES = {"models": models, "loop": loop, "steps": steps, "busy": busy, "start": start}
+SUITES = {"models": models, "loop": loop, "steps": steps, "busy": busy, "start": startup}

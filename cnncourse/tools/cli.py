@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import __version__, pick
@@ -89,9 +90,9 @@ def chosen(names: list[str]) -> list[Path]:
 
 
 def start(args: argparse.Namespace) -> int:
-    from ..instructor.editions import start
+    from ..instructor.editions import hand_out
 
-    print(*start(chosen(args.notebooks), args.out), sep="\n")
+    print(*hand_out(chosen([]), args.out), sep="\n")
     print(f"open them with: jupyter lab --notebook-dir={args.out}")
     return 0
 
@@ -104,26 +105,21 @@ def export(args: argparse.Namespace) -> int:
     editions.require_no_answers(args.out)
     folder = args.out.resolve().name
     for path in chosen(args.notebooks):
-        notebook, lesson = nbformat.read(path, as_version=4), path.stem
-        target = args.out / path.name
-        if args.edition == "nbgrader":
-            target = args.out / "source" / lesson / path.name
-            notebook = editions.assignment(notebook, lesson)
-        elif args.edition == "solutions":
-            notebook = editions.with_solutions(notebook, lesson)
-        elif args.edition == "clean":
-            notebook = editions.clean(notebook)
-        else:
-            notebook = editions.hosted(notebook, f"{folder}/{path.name}", args.hosted)
+        target = args.out / (f"source/{path.stem}" if args.edition == "nbgrader" else "") / path.name
         if target.resolve() == path.resolve():
             raise ValueError(f"{args.out} holds the notebooks themselves: choose another directory")
+        notebook = nbformat.read(path, as_version=4)
+        if args.edition:
+            notebook = editions.EDITIONS[args.edition](notebook, path.stem)
+        else:
+            notebook = editions.hosted(notebook, f"{folder}/{path.name}", args.hosted)
         target.parent.mkdir(parents=True, exist_ok=True)
         editions.write(target, nbformat.writes(notebook))
         print(target)
     if args.edition == "nbgrader":
         editions.write(args.out / "nbgrader_config.py", editions.CONFIGURATION)
         print(f"next: cd {args.out}; nbgrader generate_assignment NAME")
-    elif args.edition is None:
+    if args.hosted:
         print(f"next: commit these as {folder}/ at the top of {args.hosted}, on its branch main, and push: there the "
               "links lead")
     return 0
@@ -137,15 +133,14 @@ def progress(args: argparse.Namespace) -> int:
 
     done, rows = attempts(), []
     for lesson in exercises.LESSONS:
-        for ex in exercises.of(lesson):
-            tries = [line["outcome"] for line in done.get(ex.name, [])]
+        written, left = exercises.of_lesson(lesson), []
+        for name in (exercise.name for exercise in written):
+            tries = [line["outcome"] for line in done.get(name, [])]
             state = "solved" if "correct" in tries else "tried" if tries else "open"
-            rows.append({"lesson": lesson, "exercise": ex.name, "state": state, "attempts": len(tries)})
-    for lesson in exercises.LESSONS:
-        here = [row for row in rows if row["lesson"] == lesson]
-        solved = sum(row["state"] == "solved" for row in here)
-        left = ", ".join(row["exercise"].split(".")[1] for row in here if row["state"] != "solved")
-        print(f"{lesson:26} {solved:2} of {len(here):2} solved" + (f"; left: {left}" if solved else ""))
+            rows.append({"lesson": lesson, "exercise": name, "state": state, "attempts": len(tries)})
+            left += [name.split(".")[1]] if state != "solved" else []
+        solved = len(written) - len(left)
+        print(f"{lesson:26} {solved:2} of {len(written):2} solved" + (f"; left: {', '.join(left)}" if solved else ""))
     if why := obstacle():
         print(f"your checks cannot be kept ({why}): set CNNCOURSE_PROGRESS to a file that you can write")
     else:
@@ -200,7 +195,6 @@ def bench(args: argparse.Namespace) -> int:
     from ..runs.record import machine, versions
     from ..tools.bench import SUITES
 
-    torch.set_num_threads(args.threads or torch.get_num_threads())
     suites = [pick(SUITES, name, "suite of measurements") for name in args.what or SUITES]
     print(f"times faster: median [lowest - highest] of {args.rounds} rounds, {torch.get_num_threads()} threads, "
           f"torch {torch.__version__}")
@@ -215,10 +209,10 @@ def bench(args: argparse.Namespace) -> int:
                 rows.append(asdict(row))
     finally:
         if args.json:
-            gpu = {"gpu": torch.cuda.get_device_name()} if args.device == "cuda" else {}
-            measured = {"machine": machine() | gpu | {"threads": torch.get_num_threads(), "device": args.device},
-                        "versions": versions(), "rounds": args.rounds, "rows": rows}
-            args.json.write_text(json.dumps(measured, indent=1), encoding="utf-8")
+            where = {"device": torch.cuda.get_device_name() if args.device == "cuda" else args.device,
+                     "threads": torch.get_num_threads()}
+            args.json.write_text(json.dumps({"machine": machine() | where, "versions": versions(),
+                                             "rounds": args.rounds, "rows": rows}, indent=1), encoding="utf-8")
     return 0
 
 
@@ -226,12 +220,19 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
     main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
-    def command(function, help):
+
+    def command(function: Callable, help: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(function.__name__, help=help, description=help,
                                   formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         sub.set_defaults(function=function)
         return sub
 
+    commands_for_lessons(command)
+    commands_for_networks(command)
+    return main
+
+
+def commands_for_lessons(command: Callable) -> None:
     sub = command(doctor, "Say what is installed, what is missing and what to do.")
     sub.add_argument("--root", type=Path, default=DATA, help="where data sets lie")
 
@@ -246,7 +247,6 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(start, "Copy the notebooks into a folder of your own. What you have written there stays.")
     sub.add_argument("out", nargs="?", type=Path, default=Path("my_notebooks"), metavar="DIR", help="your folder")
-    sub.set_defaults(notebooks=[])
 
     sub = command(progress, "Say which exercises are solved.")
     sub.add_argument("--report", type=Path, metavar="FILE", help="write one file for the instructor")
@@ -266,6 +266,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--seed", type=int, required=True, help="of the numbers: the same seed, the same sheet")
     sub.add_argument("--out", type=Path, default=Path("exam"), metavar="DIR", help="for exam.md and key.md")
 
+
+def commands_for_networks(command: Callable) -> None:
     sub = command(compare, "Print the tables of two networks, and what differs.")
     sub.add_argument("first", metavar="MODEL", help="a name such as vgg11")
     sub.add_argument("second", metavar="MODEL", help="another, such as vgg16")
@@ -276,7 +278,6 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("what", nargs="*", metavar="SUITE", help="models, loop, steps, busy or start; by default "
                      "all of them")
     sub.add_argument("--rounds", type=positive, default=5, metavar="N", help="how often each pair is measured")
-    sub.add_argument("--threads", type=positive, metavar="N", help="threads that PyTorch uses; by default its choice")
     sub.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the rows and the machine here as well")
 
@@ -304,7 +305,6 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", help="only runs on this data set")
     sub.add_argument("--epochs", type=positive, help="only runs of this length")
     sub.add_argument("--plot", type=Path, metavar="FILE", help="draw their curves into this file (.png, .svg, .pdf)")
-    return main
 
 
 def positive(text: str) -> int:
@@ -354,5 +354,3 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ncnncourse: stopped by hand", file=sys.stderr)
         return 130
-
-

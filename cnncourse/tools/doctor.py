@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -41,7 +41,7 @@ def checks(root: Path) -> list[Check]:
     """Look at everything; `root` is the folder in which data sets are kept. Raises nothing."""
     with suppress(FileNotFoundError):  # where there is no home folder, the working folder shows the disk
         root = expanded(root)
-    looks: dict[str, Callable[[], tuple]] = {
+    looks = {
         "Python": python,
         "disk": lambda: disk(Path(root)),
         "memory": memory,
@@ -56,14 +56,13 @@ def checks(root: Path) -> list[Check]:
         "proxy": proxy,
         "make": make,
     }
-    return [Check(name, *answer(look)) for name, look in looks.items()]
-
-
-def answer(look: Callable[[], tuple]) -> tuple:
-    try:
-        return look()
-    except Exception as error:  # a broken package can raise anything at all
-        return False, f"cannot be checked, {type(error).__name__}: {error}", INSTALL
+    found = []
+    for name, look in looks.items():
+        try:
+            found.append(Check(name, *look()))
+        except Exception as error:  # a broken package can raise anything at all
+            found.append(Check(name, False, f"cannot be checked, {type(error).__name__}: {error}", INSTALL))
+    return found
 
 
 def render(found: list[Check]) -> str:
@@ -87,7 +86,7 @@ def python() -> tuple:
 
 def disk(root: Path) -> tuple:
     folder = next(parent for parent in [root.absolute(), *root.absolute().parents] if parent.exists())
-    free = min(shutil.disk_usage(folder).free, shutil.disk_usage(Path.cwd()).free)
+    free = min(shutil.disk_usage(place).free for place in (folder, Path.cwd()))
     found = f"{free / GB:.1f} GB free"
     if free < 1 * GB:
         return False, found, "Free some disk: working takes about 1 GB, a new installation 6 to 7 GB."
@@ -203,27 +202,26 @@ def gpu() -> tuple:
 
 def data_sets(root: Path) -> tuple:
     """All files by their checksums: what a broken download has left would only be found when a network learns it."""
-    here, absent, parts, broken = [], [], [], []
+    whole, states = [], {"absent": [], "incomplete": [], "damaged": []}
     for name, files in checksums.MD5.items():
         try:
             missing, damaged = checksums.look(name, root)
         except OSError as error:  # a file that this user may not read
-            parts, damaged = [*parts, f"{name} ({error})"], []
+            states["incomplete"].append(f"{name} ({error})")
             continue
-        broken += damaged
+        states["damaged"] += map(str, damaged)
         if len(missing) == len(files):
-            absent.append(name)
+            states["absent"].append(name)
         elif missing:
-            parts.append(f"{name} (without {', '.join(path.name for path in missing)})")
+            states["incomplete"].append(f"{name} (without {', '.join(path.name for path in missing)})")
         elif not damaged:
-            here.append(name)
-    found = f"in {root}: {', '.join(here) or 'none'}" + "".join(
-        f"; {state}: {', '.join(map(str, names))}"
-        for state, names in (("absent", absent), ("incomplete", parts), ("damaged", broken)) if names)
-    if broken:
+            whole.append(name)
+    faults = [f"; {state}: {', '.join(names)}" for state, names in states.items() if names]
+    found = f"in {root}: {', '.join(whole) or 'none'}{''.join(faults)}"
+    if states["damaged"]:
         return False, found, "Delete what is damaged: it is downloaded again when its data set is next used."
     advice = "Nothing to do: digits and shapes come with the course, the others are downloaded when first used."
-    return not (absent or parts) or None, found, advice
+    return not faults or None, found, advice
 
 
 def notes() -> tuple:

@@ -1,12 +1,10 @@
-"""Notebooks → executed notebooks and a report, through papermill.
+"""Notebooks → executed notebooks and a report, through nbclient.
 
 A notebook runs in a kernel, which is a process of its own; this process only listens, with one thread a notebook.
 A kernel that is killed takes nothing with it, and no kernel outlives this process.
 """
 
 import json
-import logging
-import math
 import os
 import platform
 import re
@@ -18,24 +16,24 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass
 from importlib import metadata
 from pathlib import Path
 from textwrap import shorten
 
 import nbformat
-import papermill
 import psutil
-from jupyter_client import KernelManager
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.exceptions import PapermillExecutionError
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from tabulate import tabulate
 from tqdm import tqdm
+from traitlets.config import Config
 
 from .. import pick, replacing
 from ..loop.threads import THREAD_LIMITS, cores
 from ..recipes import PROFILES
 
-logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
 STEP = 0.128  # seconds of the step below, in one thread of the machine on which the profiles' minutes were measured
 STEPS = """
 import time, torch
@@ -63,6 +61,9 @@ class Result:
     error: str | None = None  # "ValueError: message", on one line
 
 
+HEADINGS = ("notebook", "status", "seconds", "peak MB", "cell", "error")
+
+
 def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int | None = None,
         parameters: dict | None = None) -> list[Result]:
     """Execute `notebooks`, `jobs` at a time, with the parameter `profile`; a failing one stops no other.
@@ -81,7 +82,7 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
     parameters = {"profile": profile} | (parameters or {})
     timeout = timeout or pick(PROFILES, profile, "profile").cell_seconds
     threads, stop, finished, started = threads_each(jobs), threading.Event(), {}, time.monotonic()
-    slow: list[Result] = []
+    told_slow = False
     try:
         with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(sources), unit="notebook", disable=None) as bar:
             longest_first = sorted(sources, key=measured, reverse=True)  # so that none begins late and ends last
@@ -89,12 +90,13 @@ def run(notebooks: list[Path], profile: str, jobs: int, out: Path, timeout: int 
             try:
                 for future in as_completed(futures):
                     finished[futures[future]] = result = future.result()
-                    line = f"{result.notebook}: {result.status} in {result.seconds:.0f} s"
-                    bar.write(f"[{len(finished)}/{len(sources)}] {line}", file=sys.stderr)
-                    if not slow and profile == "tiny" and result.seconds > 4 * (measured(futures[future]) or math.inf):
-                        slow.append(result)
-                        bar.write(f"that is over four times its usual {measured(futures[future])} seconds: another "
-                                  "program may use the processor (cnncourse doctor says so)", file=sys.stderr)
+                    bar.write(f"[{len(finished)}/{len(sources)}] {result.notebook}: {result.status} in "
+                              f"{result.seconds:.0f} s", file=sys.stderr)
+                    usual = measured(futures[future]) if profile == "tiny" and not told_slow else 0
+                    if usual and result.seconds > 4 * usual:
+                        told_slow = True
+                        bar.write(f"that is over four times its usual {usual} seconds: another program may use the "
+                                  "processor (cnncourse doctor says so)", file=sys.stderr)
                     bar.update()
             except BaseException:
                 stop.set()  # every kernel is killed, so that leaving the pool is quick
@@ -155,29 +157,31 @@ def execute(source: Path, parameters: dict, out: Path, timeout: int | None, thre
     """Execute one notebook. Raises nothing: whatever goes wrong is the result."""
     start, peak, begun, outcome, executed = time.monotonic(), [0], [], {"status": "passed"}, out / source.name
     executed.unlink(missing_ok=True)  # what an earlier run left must not pass for this one's
-    options = {"kernel_name": "python3", "language": "python", "progress_bar": False}
-    options |= {"execution_timeout": timeout, "on_cell_start": lambda cell, cell_index: begun.append(cell)}
-    options |= {"request_save_on_cell_execute": False}  # twice a cell: a sixth of the time of a short notebook
-    paths = [str(path).replace("{", "{{").replace("}", "}}") for path in (source, executed)]  # it fills braces in
     try:
-        with running_kernel(source.parent, threads) as kernel, watch(kernel.provisioner.pid, stop, peak):
-            require_to_the_end(papermill.execute_notebook(*paths, parameters, km=kernel, **options))
-    except Exception as problem:  # it alone tells: a notebook saved after a timeout says that it was completed
+        notebook = with_parameters(nbformat.read(source, as_version=4), parameters)
+        with kernel(notebook, source.parent, timeout, threads) as client, watch(client.km.provisioner.pid, stop, peak):
+            for index, cell in enumerate(notebook.cells):
+                begun.append(cell)
+                client.execute_cell(cell, index)
+            client.set_widgets_metadata()
+    except Exception as problem:
         status = "timed out" if isinstance(problem, CellTimeoutError) else "failed"
-        last = problem.cell_index + 1 if isinstance(problem, PapermillExecutionError) else len(begun)
-        number = sum("injected-parameters" not in cell.metadata.tags for cell in begun[:last])
+        number = sum("injected-parameters" not in cell.metadata.get("tags", []) for cell in begun)
         outcome = {"status": status, "cell": number or None, "error": describe(problem, timeout)}
-        if begun and not executed.exists():
-            nbformat.write(nbformat.v4.new_notebook(cells=begun), executed)  # as far as it came
+    if begun:
+        nbformat.write(notebook, executed)
     return Result(source.stem, seconds=round(time.monotonic() - start, 1), peak_mb=peak[0] // 10**6, **outcome)
 
 
-def require_to_the_end(notebook: nbformat.NotebookNode) -> None:
-    """Raises PapermillExecutionError where a cell has called sys.exit: papermill takes that for a good end."""
-    for i, cell in enumerate(notebook.cells):
-        for output in (o for o in cell.get("outputs", []) if o.output_type == "error" and o.ename == "SystemExit"):
-            raise PapermillExecutionError(i, cell.execution_count, cell.source, output.ename,
-                                          "the cell ended the notebook, and those below it did not run", [])
+def with_parameters(notebook: NotebookNode, parameters: dict) -> NotebookNode:
+    """The notebook without outputs, and with a cell below the one tagged `parameters` that sets them anew."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    lines = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    above = [i for i, cell in enumerate(notebook.cells, 1) if "parameters" in cell.metadata.get("tags", [])] or [0]
+    notebook.cells.insert(above[0], nbformat.v4.new_code_cell(lines, metadata={"tags": ["injected-parameters"]}))
+    return notebook
 
 
 def describe(problem: Exception, timeout: int | None) -> str:
@@ -185,38 +189,35 @@ def describe(problem: Exception, timeout: int | None) -> str:
     name, message = type(problem).__name__, str(problem)
     if isinstance(problem, CellTimeoutError):
         message = f"the cell was still running after {timeout} seconds"
-    if isinstance(problem, PapermillExecutionError):
+    if isinstance(problem, CellExecutionError):
         name, message = problem.ename, problem.evalue
+    if name == "SystemExit":
+        message = "the cell ended the notebook, and those below it did not run"
     return shorten(f"{name}: {message}" if message else name, 200)
 
 
 @contextmanager
-def running_kernel(folder: Path, threads: int) -> Iterator[KernelManager]:
-    """A kernel whose working directory is `folder`. On leaving it has ended, and so have its socket files."""
+def kernel(notebook: NotebookNode, folder: Path, timeout: int | None, threads: int) -> Iterator[NotebookClient]:
+    """What executes the notebook's cells, in a kernel whose working directory is `folder`. On leaving, the kernel has
+    ended and its socket files are gone.
+    """
     posix = os.name == "posix"  # there, sockets in files need no network, not even the machine's own
     short = "/tmp" if posix and len(tempfile.gettempdir()) > 60 else None  # a socket's path: about 100 characters
     with tempfile.TemporaryDirectory(prefix="cnncourse-", dir=short) as sockets:
-        kernel = KernelManager(
-            kernel_name="python3",
-            transport="ipc" if posix else "tcp",
-            connection_file=os.path.join(sockets, "kernel.json"),
-            client_class="jupyter_client.asynchronous.AsyncKernelClient",  # what papermill can talk to
-        )
-        environment = os.environ | dict.fromkeys(THREAD_LIMITS, str(threads))
-        history = "--HistoryManager.hist_file=:memory:"  # keeps out of the reader's own history
-        kernel.start_kernel(cwd=str(folder), env=environment, extra_arguments=[history])
-        client, passed = kernel.client(), False
-        kernel.client = lambda: client  # papermill closes only the client of a kernel that it has started itself
-        try:
-            yield kernel
-            passed = True
-        except DeadKernelError:
-            code = kernel.provisioner.process.returncode
-            hint = ": memory may have run out, so run fewer notebooks at a time" if code == -9 else ""
-            raise DeadKernelError(f"the kernel died with exit code {code}{hint}") from None
-        finally:
-            client.stop_channels()
-            kernel.shutdown_kernel(now=not passed)
+        settings = Config(KernelManager={"transport": "ipc" if posix else "tcp",
+                                         "connection_file": os.path.join(sockets, "kernel.json")})
+        client = NotebookClient(notebook, config=settings, kernel_name="python3", timeout=timeout,
+                                raise_on_iopub_timeout=True)  # an output that does not arrive is a failure
+        with client.setup_kernel(cwd=str(folder), env=os.environ | dict.fromkeys(THREAD_LIMITS, str(threads))):
+            try:
+                yield client
+            except DeadKernelError:
+                code = client.km.provisioner.process.returncode
+                hint = ": memory may have run out, so run fewer notebooks at a time" if code == -9 else ""
+                raise DeadKernelError(f"the kernel died with exit code {code}{hint}") from None
+            except Exception:
+                client.shutdown_kernel = "immediate"
+                raise
 
 
 @contextmanager
@@ -225,7 +226,7 @@ def watch(pid: int, stop: threading.Event, peak: list[int]) -> Iterator[None]:
     process, done = psutil.Process(pid), threading.Event()
 
     def look():
-        with suppress(psutil.Error):  # it has died: papermill notices too
+        with suppress(psutil.Error):  # it has died: nbclient notices too
             while True:
                 ended = done.wait(0.1)
                 peak[0] = max(peak[0], resident(process))
@@ -254,17 +255,17 @@ def resident(process: psutil.Process) -> int:
 
 def machine() -> dict:
     """What ran the notebooks. torch is not imported for its version: that takes seconds."""
-    torch = next((d.version for d in metadata.distributions(name="torch")), None)
-    about = {"python": platform.python_version(), "torch": torch, "platform": platform.platform()}
-    return about | {"cores": cores()}
+    return {"python": platform.python_version(), "torch": metadata.version("torch"), "platform": platform.platform(),
+            "cores": cores()}
 
 
 def write_report(out: Path, results: list[Result], about: dict) -> None:
     """Write out/report.json and out/report.md."""
     report = json.dumps({"machine": about, "results": [asdict(result) for result in results]}, indent=2)
-    heading, *rows = [[text.replace("|", r"\|") for text in row] for row in table(results)]
-    lines = [f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *rows]]
-    page = "\n".join([*lines, "", total(results), "", *(f"- {name}: {value}" for name, value in about.items())])
+    rows = [[value.replace("|", r"\|") if isinstance(value, str) else value for value in astuple(result)]
+            for result in results]
+    page = "\n".join([tabulate(rows, HEADINGS, "github"), "", total(results), "",
+                      *(f"- {name}: {value}" for name, value in about.items())])
     for name, text in {"report.json": report, "report.md": page}.items():
         with replacing(out / name) as beside:
             beside.write_text(text + "\n", encoding="utf-8")
@@ -272,16 +273,7 @@ def write_report(out: Path, results: list[Result], about: dict) -> None:
 
 def report_table(results: list[Result]) -> str:
     """The results as aligned columns, and a line with the totals."""
-    rows = table(results)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, total(results)])
-
-
-def table(results: list[Result]) -> list[list[str]]:
-    """A row of headings and a row for each result; what is None is left empty."""
-    heading = [field.name.replace("_mb", " MB") for field in fields(Result)]
-    return [heading] + [["" if v is None else str(v) for v in astuple(result)] for result in results]
+    return f"{tabulate(map(astuple, results), HEADINGS, 'plain', floatfmt='.1f')}\n{total(results)}"
 
 
 def total(results: list[Result]) -> str:
