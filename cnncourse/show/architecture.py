@@ -18,7 +18,7 @@ BLUE = "#0072B2"  # of Okabe and Ito, as in plots
 WIDTH = 840  # of the longest row, in pixels: what a notebook leaves for a figure. A narrower page shrinks it,
 SHRINK = 0.8  # but no further than to this part, so that letters stay readable; then it scrolls
 MAP, CHANNELS, DEPTH = 120, 72, 0.3  # pixels for the largest map and for the most channels; oblique edges are shorter
-LETTER, HEAD = 12, 14  # height of letters, and of those in a title
+LETTER, TITLE = 12, 14  # height of letters, and of those in a title
 LINE, GAP = 15, 10  # from a line of text to the next; least space between columns
 EDGES = ("Height and depth: rows and columns of the map. Width: channels. Square-root scales.",
          "Flat and dotted: a vector, which fully connected layers give.")
@@ -61,31 +61,48 @@ def draw(networks: Mapping[str, Table], colour: str = "macs") -> Picture:
     if not isinstance(networks, Mapping) or not networks:
         raise ValueError('tables by their titles are expected, such as {"VGG-16": trace.stages(net)}, not '
                          f"{type(networks).__name__ if networks else 'nothing'}")
-    for title, table in networks.items():
-        if not isinstance(table, list):
-            raise ValueError(f"the table of {title} is of kind {type(table).__name__}: draw what trace.stages gives")
-    tables = {title: Table(table) for title, table in networks.items()}
-    blocks, most = blocks_of(tables, colour)
+    stages = {title: stages_of(title, table) for title, table in networks.items()}
+    every = [stage for found in stages.values() for stage in found]
+    channels, *pixels = zip(*map(shape, every), strict=True)
+    most = max(getattr(stage, colour) for stage in every)
     parts, widths, y = [], [], 0.0
-    for title, table in tables.items():
-        total = table[len(without_total(table)):]
-        head = title + "".join(f": {amount(getattr(row, colour), colour)} {QUANTITIES[colour]}" for row in total)
-        parts.append(text(0, y + LINE, head, anchor="start", first=f' font-weight="bold" font-size="{HEAD}"'))
-        widths.append(0.6 * HEAD * len(head))
+    for title, found in stages.items():
+        total = [f"{amount(getattr(row, colour), colour)} {QUANTITIES[colour]}" for row in networks[title][len(found):]]
+        heading = ": ".join([title, *total])
+        parts.append(text(0, y + LINE, heading, anchor="start", first=f' font-weight="bold" font-size="{TITLE}"'))
+        widths.append(0.6 * TITLE * len(heading))
         y += 2 * LINE
-        for row in in_rows(blocks[title]):
+        for row in in_rows([block(stage, colour, max(channels), max(map(max, pixels)), most) for stage in found]):
             part, width, y = drawn(row, y)
             parts.append(part)
             widths.append(width)
     part, width, y = key(colour, most, y)
-    parts.append(part)
     width, height = round(max(width, *widths)), round(y)
-    summary = " ".join(sentence(title, table, colour) for title, table in tables.items())
-    return Picture(tables, (
+    summary = " ".join(sentence(title, found, colour) for title, found in stages.items())
+    return Picture({title: Table(table) for title, table in networks.items()}, (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img" '
         f'style="min-width: {SHRINK * width:.0f}px; max-width: 100%; height: auto" font-family="sans-serif" '
-        f'font-size="{LETTER}" fill="currentColor"><title>{escape(" and ".join(tables))}</title>\n'
-        f'<desc>{escape(summary)}</desc>\n' + "\n".join(parts) + "\n</svg>"))
+        f'font-size="{LETTER}" fill="currentColor"><title>{escape(" and ".join(stages))}</title>\n'
+        f'<desc>{escape(summary)}</desc>\n' + "\n".join([*parts, part]) + "\n</svg>"))
+
+
+def stages_of(title: str, table: Table) -> list[Stage]:
+    """The table without its total, which is its last row; a stage before it may have the same name."""
+    rows = table if isinstance(table, list) else [table]
+    for row in rows:
+        if not isinstance(row, Stage):
+            raise ValueError(f"the table of {title} is of kind {type(row).__name__}: draw what trace.stages gives")
+        if row.output.count(" x ") not in (0, 2):
+            raise ValueError(f"{row.name} of {title} gives {row.output}, not C x H x W or the length of a vector")
+    stages = rows[:-1] if rows and rows[-1].name == "total" else rows
+    if not stages:
+        raise ValueError(f"the table of {title} has no stage to draw: give all that trace.stages gives")
+    return stages
+
+
+def shape(stage: Stage) -> list[int]:
+    """Channels, rows and columns; the map of a vector is a single pixel."""
+    return [*map(int, stage.output.split(" x ")), 1, 1][:3]
 
 
 @dataclass(frozen=True)
@@ -116,38 +133,14 @@ class Block:
                 'stroke-width="2.5" stroke-linecap="round" stroke-dasharray="0 5"/>')
 
 
-def blocks_of(tables: Mapping[str, Table], colour: str) -> tuple[dict[str, list[Block]], int]:
-    """The blocks of each network, on the scales of all of them; and the amount for which the blue is full."""
-    for title, table in tables.items():
-        if not (table and without_total(table)):
-            raise ValueError(f"the table of {title} has no stage to draw: give all that trace.stages gives")
-    shapes = {title: [(row, *shape(title, row)) for row in without_total(table)] for title, table in tables.items()}
-    rows, channels, heights, widths = zip(*(row for found in shapes.values() for row in found), strict=True)
-    deepest, largest, most = max(channels), max(heights + widths), max(getattr(row, colour) for row in rows)
-
-    def block(row, channels, height, width):
-        vector = row.output.isdigit()
-        lines = (row.output, "") if vector else (f"{channels} x", f"{height} x {width}")
-        return Block((row.name, *lines, amount(getattr(row, colour), colour)), CHANNELS * sqrt(channels / deepest),
-                     MAP * sqrt(height / largest), 0 if vector else DEPTH * MAP * sqrt(width / largest),
-                     getattr(row, colour) / (most or 1))
-
-    return {title: [block(*row) for row in found] for title, found in shapes.items()}, most
-
-
-def without_total(table: Table) -> list[Stage]:
-    """Only the last row is the sum; a stage before it may have the same name."""
-    return table[:-1] if getattr(table[-1], "name", None) == "total" else table
-
-
-def shape(title: str, row: Stage) -> tuple[int, int, int]:
-    """Channels, rows and columns; the map of a vector is a single pixel."""
-    if not isinstance(row, Stage):
-        raise ValueError(f"the table of {title} has rows of kind {type(row).__name__}: draw what trace.stages gives")
-    sizes = [int(size) for size in row.output.split(" x ")]
-    if len(sizes) not in (1, 3):
-        raise ValueError(f"{row.name} of {title} gives {row.output}: C x H x W or the length of a vector is expected")
-    return tuple(sizes + [1, 1])[:3]
+def block(stage: Stage, colour: str, deepest: int, largest: int, most: int) -> Block:
+    """On the scales of the most channels, the largest map and the amount for which the blue is full."""
+    channels, height, width = shape(stage)
+    vector = stage.output.isdigit()
+    lines = (stage.output, "") if vector else (f"{channels} x", f"{height} x {width}")
+    return Block((stage.name, *lines, amount(getattr(stage, colour), colour)), CHANNELS * sqrt(channels / deepest),
+                 MAP * sqrt(height / largest), 0 if vector else DEPTH * MAP * sqrt(width / largest),
+                 getattr(stage, colour) / (most or 1))
 
 
 def in_rows(blocks: list[Block]) -> list[list[Block]]:
@@ -205,14 +198,13 @@ def amount(value: float, colour: str) -> str:
     return f"{value:.3g} {unit}".strip()
 
 
-def sentence(title: str, table: Table, colour: str) -> str:
+def sentence(title: str, stages: list[Stage], colour: str) -> str:
     """The picture in words."""
-    rows = without_total(table)
-    most = max(rows, key=lambda row: getattr(row, colour))
-    stages = "1 stage" if len(rows) == 1 else f"{len(rows)} stages"
-    return (f"{title}: {stages}, from {rows[0].name} with {rows[0].output} to {rows[-1].name} with "
-            f"{rows[-1].output}. The most of one stage: {amount(getattr(most, colour), colour)} {QUANTITIES[colour]} "
-            f"in {most.name}.")
+    most = max(stages, key=lambda stage: getattr(stage, colour))
+    number = "1 stage" if len(stages) == 1 else f"{len(stages)} stages"
+    return (f"{title}: {number}, from {stages[0].name} with {stages[0].output} to {stages[-1].name} with "
+            f"{stages[-1].output}. The most of one stage: {amount(getattr(most, colour), colour)} "
+            f"{QUANTITIES[colour]} in {most.name}.")
 
 
 def scrolling(name: str, content: str) -> str:
