@@ -14,10 +14,10 @@ import torch
 import torchvision
 from facts import build
 
+from cnncourse import __main__ as cli
 from cnncourse import trace
 from cnncourse.models import MODELS
 from cnncourse.show.architecture import CHANNELS, DEPTH, MAP, QUANTITIES, WIDTH, draw
-from cnncourse.tools import cli
 
 SVG = "{http://www.w3.org/2000/svg}"
 CUBOID = re.compile(r"M(\S+) (\S+)h(\S+)v(\S+)h\S+zl(\S+) ")

@@ -7,12 +7,13 @@ import pytest
 import torch
 from conftest import needs_posix
 
+from cnncourse import __main__ as cli
 from cnncourse import trace
+from cnncourse.__main__ import chosen
 from cnncourse.models.vgg import vgg11_small
 from cnncourse.runs.checkpoints import read_checkpoint
 from cnncourse.runs.record import Record
-from cnncourse.tools import bench, cli
-from cnncourse.tools.cli import chosen
+from cnncourse.tools import bench
 
 
 def command(monkeypatch, *words):

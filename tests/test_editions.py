@@ -12,10 +12,10 @@ import nbformat
 import pytest
 from test_exercises import WRITTEN
 
+from cnncourse import __main__ as cli
 from cnncourse import exercises
 from cnncourse.exercises import vgg
 from cnncourse.instructor import editions, grading
-from cnncourse.tools import cli
 from cnncourse.tools.progress import note
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"

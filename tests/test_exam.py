@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cnncourse import __main__ as cli
 from cnncourse.instructor import exam
-from cnncourse.tools import cli
 
 SEEDS = range(200)
 WHOLE, FLOORED, DILATED, POOLED, SEEN, COUNTED, GROUPED, COSTLY, DENSE, TABULATED, MISTAKEN, REFUSED = range(12)

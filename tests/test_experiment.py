@@ -255,7 +255,7 @@ def test_an_unwritable_directory_is_refused_before_anything_is_trained(few, tmp_
 @needs_posix
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_path):
     """A limit on the size of files stands for the disk: after the first epoch, with Adam's state, it no longer fits."""
-    code = ("import resource, signal, sys; from cnncourse.tools import cli\n"
+    code = ("import resource, signal, sys; from cnncourse import __main__ as cli\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))\n"
             "sys.argv = ['', 'train', 'mnist_cnn', '--recipe', 'adam', '--epochs', '1', '--out', sys.argv[1]]\n"

@@ -122,7 +122,7 @@ def test_where_notes_cannot_be_kept_it_is_said_and_checks_work(no_notes, monkeyp
 
 
 def test_a_user_without_a_home_folder_gets_the_version_and_sentences(tmp_path, monkeypatch, capsys):
-    code = "import os, sys; os.path.expanduser = lambda path: path; from cnncourse.tools.cli import main; main()"
+    code = "import os, sys; os.path.expanduser = lambda path: path; from cnncourse.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True)
     assert done.stdout == f"cnncourse {cnncourse.__version__}\n", done.stderr
     monkeypatch.delenv("CNNCOURSE_DATA", raising=False)

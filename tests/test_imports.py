@@ -15,6 +15,21 @@ import cnncourse
 
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
+    "__init__": {"loop"},
+    "__main__": {"exercises", "experiment", "instructor", "loop", "models", "plots", "recipes", "runs", "show", "tools",
+                 "trace"},
+    "data": {"datasets"},
+    "exercises": {"arithmetic", "layers", "models", "tools"},
+    "experiment": {"data", "loop", "models", "recipes", "runs", "trace", "train"},
+    "instructor": {"arithmetic", "exercises"},
+    "layers": {"arithmetic"},
+    "models": {"layers"},
+    "runs": {"data", "loop", "models", "recipes", "trace", "train"},
+    "show": {"arithmetic", "trace"},
+    "tools": {"data", "datasets", "layers", "loop", "models", "recipes", "train"},
+    "trace": {"arithmetic"},
+    "train": {"loop"},
+    "weights": {"models"},
 }
 
 
@@ -61,7 +76,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", ["arithmetic", "recipes", "plots", "runs.record", "datasets.shapes",
-                                    "datasets.checksums", "instructor.exam", "show.explorer", "tools.cli",
+                                    "datasets.checksums", "instructor.exam", "show.explorer", "__main__",
                                     "tools.execute", "tools.doctor", "tools.progress", "loop.threads"])
 def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
@@ -79,7 +94,7 @@ def test_the_models_do_not_bring_torchvision():
 
 @pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"]])
 def test_help_answers_without_torch(words):
-    code = (f"import sys\nfrom cnncourse.tools.cli import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
+    code = (f"import sys\nfrom cnncourse.__main__ import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
             "except SystemExit as end:\n    assert not end.code and 'torch' not in sys.modules")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(" ".join(["usage: cnncourse", *words[:-1]]))

@@ -104,7 +104,7 @@ def test_what_it_says_of_the_paper_exam_is_so():
 
 
 def test_every_command_that_it_names_exists():
-    from cnncourse.tools.cli import parser
+    from cnncourse.__main__ import parser
 
     commands = parser()._subparsers._group_actions[0].choices
     for name in re.findall(r"`?cnncourse ([a-z]+)", GUIDE):

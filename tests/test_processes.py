@@ -75,7 +75,7 @@ def test_one_failing_process_ends_all_with_its_own_error(tmp_path):
     (tmp_path / "failing.py").write_text("""
 import os, sys
 from cnncourse import experiment, train
-from cnncourse.tools import cli
+from cnncourse import __main__ as cli
 experiment.behaviour_of = lambda config: None  # it runs epochs of its own
 epochs, run_epoch = [], train.run_epoch
 def fails(*args, **options):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from cnncourse import __main__ as cli
 from cnncourse import experiment, plots, train
 from cnncourse.data import AUGMENTATIONS, load
 from cnncourse.models import MODELS, resnet
@@ -20,7 +21,6 @@ from cnncourse.recipes import RECIPES, Recipe
 from cnncourse.runs import behaviour, shipped
 from cnncourse.runs.record import Record, machine
 from cnncourse.runs.shipped import RECORDS, outdated
-from cnncourse.tools import cli
 
 SHIPPED = sorted(RECORDS.glob("*.json"))
 

@@ -208,7 +208,7 @@ def process(code: str) -> None:
 
 def startup(rounds: int, device: str) -> Iterator[Ratio]:
     """What it costs to begin, against `import torch`."""
-    for label, code in (("cnncourse --help", "from cnncourse.tools import cli; cli.parser().format_help()"),
+    for label, code in (("cnncourse --help", "from cnncourse import __main__ as cli; cli.parser().format_help()"),
                         ("import of the models", "import cnncourse.models"),
                         ("import of an experiment", "import cnncourse.experiment"),
                         ("import of torchvision", "import torchvision"),
