@@ -42,7 +42,7 @@ ALLOWED = {
 }
 
 
-ORACLES = {"arithmetic", "data", "layers", "trace", "train", "transforms", "weights"}  # of exercises, with the models
+ORACLES = {"arithmetic", "data", "layers", "trace", "train", "weights"}  # of exercises, with the models
 
 
 def siblings(path: Path) -> set[str]:
