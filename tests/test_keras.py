@@ -2,7 +2,6 @@
 
 import ast
 import re
-from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -65,7 +64,7 @@ def test_the_totals_of_the_page_are_those_of_the_networks(row):
     code = row[1].strip("`")
     with torch.device("meta"):
         found = eval(code, scope())
-    assert [f"{number:,}" for number in astuple(found)] == row[2:]
+    assert [f"{number:,}" for number in found] == row[2:]
     assert found.total == found.trainable + found.non_trainable
 
 

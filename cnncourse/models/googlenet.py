@@ -109,7 +109,7 @@ class Form:
     pool: Callable = lambda: nn.MaxPool2d(3, 2, padding=1)
     pool4: Callable = lambda: nn.MaxPool2d(3, 2, padding=1)
     dropout: float = 0.4                                             # Table 1, before the last layer
-    head_pool: Callable = lambda: nn.AvgPool2d(5, 3)                 # Section 5, in the auxiliary heads
+    auxiliary_pool: Callable = lambda: nn.AvgPool2d(5, 3)            # Section 5, in the auxiliary heads
     initial: Callable = xavier
     smallest: int = 1                                                # pixels, and up to which the last map is one
     one_pixel: int = 0
@@ -118,7 +118,7 @@ class Form:
 PAPER = Form()
 TENSORFLOW = Form(conv_bn, large=3, norm=nn.Identity, pool=lambda: nn.MaxPool2d(3, 2, ceil_mode=True),
                   pool4=lambda: nn.MaxPool2d(2, 2, ceil_mode=True), dropout=0.2,
-                  head_pool=lambda: nn.AdaptiveAvgPool2d(4), initial=narrow_normal, smallest=15, one_pixel=46)
+                  auxiliary_pool=lambda: nn.AdaptiveAvgPool2d(4), initial=narrow_normal, smallest=15, one_pixel=46)
 
 
 class GoogLeNet(nn.Module):
@@ -147,8 +147,8 @@ class GoogLeNet(nn.Module):
         self.inception5a = inception(832, "5a")                                # 832  x 7 x 7, Table 1, Figure 2 (b)
         self.inception5b = inception(832, "5b")                                # 1024 x 7 x 7, Table 1, Figure 2 (b)
         if heads:
-            self.aux1 = auxiliary_head(512, num_classes, form.conv, form.head_pool)    # num_classes, Section 5
-            self.aux2 = auxiliary_head(528, num_classes, form.conv, form.head_pool)    # num_classes, Section 5
+            self.aux1 = auxiliary_head(512, num_classes, form.conv, form.auxiliary_pool)    # num_classes, Section 5
+            self.aux2 = auxiliary_head(528, num_classes, form.conv, form.auxiliary_pool)    # num_classes, Section 5
         self.head = head(1024, num_classes, form.dropout)                      # num_classes, Table 1, Section 5
         fixed = heads and form is PAPER  # its heads need maps of 14 x 14, give or take a pixel
         expect_images(self, (3, 224, 224), *((209, 256) if fixed else (form.smallest, None)), form.one_pixel)
