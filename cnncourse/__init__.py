@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from .tools import threads  # noqa: F401  before anything imports PyTorch
+from .loop import threads  # noqa: F401  before anything imports PyTorch
 
 __version__ = "0.1.0"
 

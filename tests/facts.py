@@ -19,5 +19,9 @@ def build(name, shortcut=None, **options):
         return MODELS[name](**options)
 
 
+def all_of(net, kind):
+    return [layer for layer in net.modules() if isinstance(layer, kind)]
+
+
 def label(row):
     return row["model"] + "".join(f"-{k}={v}" for k, v in row.get("options", {}).items())

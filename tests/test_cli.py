@@ -9,10 +9,10 @@ from conftest import needs_posix
 
 from cnncourse import trace
 from cnncourse.models.vgg import vgg11_small
+from cnncourse.runs.checkpoints import read_checkpoint
 from cnncourse.runs.record import Record
 from cnncourse.tools import bench, cli
 from cnncourse.tools.cli import chosen
-from cnncourse.train import read_checkpoint
 
 
 def command(monkeypatch, *words):
@@ -53,6 +53,7 @@ def test_an_export_onto_the_notebook_itself_leaves_it_as_it_is(tmp_path, monkeyp
 
 
 @needs_posix
+@pytest.mark.soak
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],

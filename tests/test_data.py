@@ -56,7 +56,7 @@ def test_statistics_are_those_of_the_pixels_and_need_little_memory():
     pixels = images.transpose(0, 1).flatten(1).double() / 255
     for found, expected in zip(data.statistics(images), (pixels.mean(1), pixels.std(1)), strict=True):
         assert torch.equal(found, expected.float())
-    code = ("import torch; from cnncourse.data import statistics; from cnncourse.runs.record import peak_memory\n"
+    code = ("import torch; from cnncourse.data import statistics; from cnncourse.loop.devices import peak_memory\n"
             "images = torch.randint(0, 255, (3000, 3, 100, 100), dtype=torch.uint8); before = peak_memory()\n"
             "statistics(images); print((peak_memory() - before) / images.nbytes)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -36,12 +36,12 @@ def parameters(layer, name=""):
     return sum(p.numel() for key, p in layer.named_parameters() if name in key)
 
 
-def line(layer, n, middle=None):
-    """How often each of n pixels in a row is seen by the outputs of a layer (or of a chain), or by the middle one."""
+def line(chain, n, middle=None):
+    """How often each of n pixels in a row is seen by the outputs of a chain of layers, or by the middle one."""
     x = torch.zeros(1, 1, n, requires_grad=True)
     y = x
-    for one in layer if isinstance(layer, list) else [layer]:
-        k, s = (v if isinstance(v, int) else v[-1] for v in (one.kernel_size, one.stride))
+    for layer in chain:
+        k, s = (v if isinstance(v, int) else v[-1] for v in (layer.kernel_size, layer.stride))
         y = F.conv1d(y, torch.ones(1, 1, k), stride=s)
     (y.sum() if middle is None else y[0, 0, middle]).backward()
     return x.grad[0, 0]
@@ -55,7 +55,7 @@ def whole(text, parts):
 def floored(text, parts):
     layer, = layers(text)
     n = int(re.search(r"(\d+) columns", text)[1])
-    times = line(layer, n)
+    times = line([layer], n)
     return [layer(torch.empty(1, 1, n, n, device="meta")).shape[-1], times.nonzero().max().item() + 1,
             int((times == 0).sum())]
 
@@ -109,14 +109,11 @@ def dense(text, parts):
 
 
 def tabulated(text, parts):
-    first, pool, second, again, flat = layers(text)[:5]
-    x1 = first(image(text))
-    x2 = pool(x1)
-    x3 = second(x2)
-    x4 = again(x3)
-    features = flat(x4).shape[1]
-    counts = [parameters(first), parameters(second), parameters(nn.Linear(features, 10, device="meta"))]
-    return [x1.shape[2], counts[0], x2.shape[2], x3.shape[2], counts[1], x4.shape[2], features, counts[2], sum(counts)]
+    chain = layers(text)[:5]
+    *maps, flat = [nn.Sequential(*chain[:end])(image(text)) for end in range(1, 6)]
+    one, two, three, four = (x.shape[2] for x in maps)
+    counts = [parameters(layer) for layer in (chain[0], chain[2], nn.Linear(flat.shape[1], 10, device="meta"))]
+    return [one, counts[0], two, three, counts[1], four, flat.shape[1], counts[2], sum(counts)]
 
 
 def mistaken(text, parts):
@@ -132,20 +129,16 @@ def refused(text, parts):
             return [number, x.shape[1], None]
 
 
-def run_through(text, mended):
-    """Whether the network of a text accepts its image once a line is mended."""
-    net = layers(text)
-    number = refused(text, ())[0]
-    net[number - 1], = layers(mended)
-    return nn.Sequential(*net)(image(text)).shape == (1, 10)
-
-
 BY_TORCH = (whole, floored, dilated, pooled, seen, counted, grouped, costly, dense, tabulated, mistaken, refused)
 
 
 @cache
 def asked(seed):
     return exam.questions(Random(f"convolution arithmetic {seed}"))
+
+
+def all_parts():
+    return [(seed, question, part) for seed in SEEDS for question in asked(seed) for part in question.parts]
 
 
 def in_the_key(text):
@@ -167,8 +160,11 @@ def test_the_key_mends_the_network_that_raises_and_names_the_mistake_that_was_ma
     lines, causes = set(), set()
     for seed in SEEDS:
         questions = asked(seed)
-        assert run_through(questions[REFUSED].given, questions[REFUSED].parts[2].words), seed
-        lines.add(questions[REFUSED].parts[0].answer)
+        text, (number, _, repair) = questions[REFUSED].given, questions[REFUSED].parts
+        mended = layers(text)
+        mended[int(number.answer) - 1], = layers(repair.words)
+        assert nn.Sequential(*mended)(image(text)).shape == (1, 10), seed
+        lines.add(number.answer)
         sentence, number = questions[MISTAKEN].parts
         wrong = questions[MISTAKEN].given.splitlines()[-1].strip()
         formula, claimed = wrong.split(" = ")
@@ -179,12 +175,10 @@ def test_the_key_mends_the_network_that_raises_and_names_the_mistake_that_was_ma
 
 
 def test_a_usual_mistake_never_gives_the_right_number():
-    for seed in SEEDS:
-        for question in asked(seed):
-            for part in question.parts:
-                assert part.words or part.slips, f"{question.title} names no mistake"
-                for slip in part.slips:
-                    assert slip.value != exam.result(part.formula) and slip.value >= 0, (seed, question.title, slip)
+    for seed, question, part in all_parts():
+        assert part.words or part.slips, f"{question.title} names no mistake"
+        for slip in part.slips:
+            assert slip.value != exam.result(part.formula) and slip.value >= 0, (seed, question.title, slip)
 
 
 def test_where_several_causes_give_one_number_their_formulas_differ_and_the_key_says_so():
@@ -220,10 +214,8 @@ def test_a_cause_leads_to_its_number():
 
 
 def test_networks_that_flatten_get_a_batch():
-    # nn.Flatten takes the channels of a lone image for the images of a batch
-    for seed in SEEDS:
-        for question in asked(seed):
-            assert "nn.Flatten" not in question.given or "batch" in question.given.split("\n")[0], question.given
+    for _, question, _ in all_parts():  # nn.Flatten takes the channels of a lone image for the images of a batch
+        assert "nn.Flatten" not in question.given or "batch" in question.given.split("\n")[0], question.given
 
 
 def test_a_kernel_is_one_grid_for_a_pair_of_channels():
@@ -253,11 +245,8 @@ def test_no_question_loses_its_point():
 
 
 def test_numbers_can_be_computed_by_hand():
-    for seed in SEEDS:
-        for question in asked(seed):
-            for part in question.parts:
-                if part.formula:
-                    assert 0 <= exam.result(part.formula) < 2_000_000, (seed, question.title, part.formula)
+    for seed, question, part in all_parts():
+        assert not part.formula or 0 <= exam.result(part.formula) < 2_000_000, (seed, question.title, part.formula)
 
 
 def test_the_sheet_holds_no_answer():
@@ -266,12 +255,12 @@ def test_the_sheet_holds_no_answer():
         blank = [replace(question, parts=tuple(replace(part, formula="", slips=(), words="")
                                                for part in question.parts)) for question in questions]
         assert exam.sheet(blank) == exam.sheet(questions)
-        for question in questions:
-            text = " ".join([question.given, *(part.ask for part in question.parts)])
-            for part in question.parts:  # a small number may stand there by chance
-                answer = part.words.strip("`") or str(exam.result(part.formula))
-                assert len(answer) < 3 or not re.search(rf"\b{re.escape(answer)}", text), (seed, question.title, part)
         assert "seed" not in exam.pages(seed)[0]
+    for seed, question, part in all_parts():
+        text = " ".join([question.given, *(part.ask for part in question.parts)])
+        answer = part.words.strip("`") or str(exam.result(part.formula))
+        if len(answer) > 2:  # a small number may stand there by chance
+            assert not re.search(rf"\b{re.escape(answer)}", text), (seed, question.title, part)
 
 
 def test_twelve_questions_of_sixty_points_and_sheet_and_key_belong_together():

@@ -151,6 +151,7 @@ def test_the_table_has_aligned_columns_and_a_total():
 
 
 @needs_posix
+@pytest.mark.soak
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
 def test_a_run_that_is_stopped_leaves_no_kernel_and_reports_what_had_finished(tmp_path, how):
     out, temporary = tmp_path / "out", tmp_path / "t"

@@ -15,10 +15,13 @@ from two_processes import Headed
 
 from cnncourse import experiment, train
 from cnncourse.data import load
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
+from cnncourse.runs import files
+from cnncourse.runs.checkpoints import load_checkpoint
 from cnncourse.runs.record import Record
-from cnncourse.train import Diverged, load_checkpoint, run_epoch
+from cnncourse.train import run_epoch
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_a_run_leaves_its_record_and_checkpoint(few, tmp_path):
     net = MODELS["lenet5"]()
     saved = load_checkpoint(tmp_path / "checkpoint.pt", net)
     assert Record.from_json(saved["record"]) == record
-    assert run_epoch(net, few.batches("test", 128))["accuracy"] == record.test["accuracy"]
+    assert run_epoch(net, few.batches("test", 64))["accuracy"] == record.test["accuracy"]
 
 
 def test_the_progress_line_counts_steps_and_a_resumed_run_begins_where_it_stopped(few, tmp_path, capsys):
@@ -64,19 +67,21 @@ def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
     best = load_checkpoint(tmp_path / "best.pt", net)
     accuracies = record.column("validation_accuracy")
     assert Record.from_json(best["record"]).column("validation_accuracy")[-1] == max(accuracies)
-    assert run_epoch(net, few.batches("validation", 128))["accuracy"] == max(accuracies)
+    assert run_epoch(net, few.batches("validation", 64))["accuracy"] == max(accuracies)
 
 
 @needs_posix
+@pytest.mark.soak
 def test_a_kill_between_the_two_checkpoints_of_the_best_epoch_does_not_lose_it(few, tmp_path, monkeypatch):
     def accuracies_will_be(*values):
         rest = iter(values)
         monkeypatch.setattr(train, "run_epoch", lambda model, batches, optimizer=None, *args, **options: (
             run_epoch(model, batches, optimizer, *args, **options) | ({} if optimizer else {"accuracy": next(rest)})))
 
+    monkeypatch.setattr(experiment, "behaviour_of", lambda config: None)  # it runs epochs of its own
     child = os.fork()
     if not child:
-        save, saved = experiment.save_checkpoint, []
+        save, saved = files.save_checkpoint, []
 
         def dying(*args, **extra):
             saved.append(len(Record.from_json(extra["record"]).rows))
@@ -84,7 +89,7 @@ def test_a_kill_between_the_two_checkpoints_of_the_best_epoch_does_not_lose_it(f
                 os._exit(9)
             save(*args, **extra)
 
-        experiment.save_checkpoint = dying
+        files.save_checkpoint = dying
         accuracies_will_be(0.1, 0.9, 0.2)
         try:
             experiment.run("mnist_cnn", few, "adam", epochs=3, out=tmp_path)
@@ -107,6 +112,7 @@ def test_interruption_leaves_the_finished_epochs_on_disk(few, tmp_path, monkeypa
             raise KeyboardInterrupt
         return run_epoch(*args, **options)
 
+    monkeypatch.setattr(experiment, "behaviour_of", lambda config: None)  # it runs epochs of its own
     monkeypatch.setattr(train, "run_epoch", interrupted)
     with pytest.warns(UserWarning, match="stopped by hand, after 1 of 3 epochs"):
         record = experiment.run("mnist_cnn", few, "adam", epochs=3, out=tmp_path)
@@ -152,7 +158,8 @@ def test_workers_change_nothing_about_the_curve(tmp_path):
     """A DataLoader draws a random number; it must not be one of those that dropout draws."""
     lazy = load("shapes", size=65, limit=64)
     lazy = replace(lazy, validation=lazy.validation.first(32), test=lazy.test.first(32))
-    alone, helped = (experiment.run(Dropping(), lazy, "adam", epochs=1, workers=n) for n in (0, 2))
+    alone, helped = (experiment.run(Dropping(), lazy, "adam", epochs=1, speed=experiment.Speed(workers=n))
+                     for n in (0, 2))
     assert untimed(alone) == untimed(helped)
 
 
@@ -177,10 +184,11 @@ def test_a_network_whose_part_is_called_module_is_evaluated_as_a_whole(few):
 
     net = Negated()
     row = experiment.run(net, few, "adam", epochs=2).rows[-1]
-    assert row["validation_loss"] == run_epoch(net, few.batches("validation", 128))["loss"]
+    assert row["validation_loss"] == run_epoch(net, few.batches("validation", 64))["loss"]
 
 
 @needs_posix
+@pytest.mark.soak
 @pytest.mark.parametrize("model, options, size, channels", [
     ("mnist_cnn", {}, 28, 1), ("vgg11_small_bn", {"width": 8}, 32, 3)], ids=["plain", "dropout and batch norm"])
 def test_a_run_killed_at_random_moments_goes_on_to_the_same_curve(model, options, size, channels, tmp_path):
@@ -223,7 +231,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(few, tmp_path):
     with pytest.raises(ValueError, match="another run: its model is mnist_cnn, not lenet5"):
         experiment.run("lenet5", few, "adam", epochs=2, out=tmp_path, resume=True)
     for other, words in (({"recipe": replace(RECIPES["adam"], lr=0.5)}, "its lr is 0.001, not 0.5;"),
-                         ({"speed": train.Speed(autocast=True)}, "its autocast is False, not True;")):
+                         ({"speed": experiment.Speed(autocast=True)}, "its autocast is False, not True;")):
         with pytest.raises(ValueError, match=f"another run: {words}"):
             experiment.run(**{"model": "mnist_cnn", "data": few, "recipe": "adam"} | other, epochs=2, out=tmp_path,
                            resume=True)
@@ -269,7 +277,7 @@ def test_an_unwritable_directory_is_refused_before_anything_is_trained(few, tmp_
 @needs_posix
 def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_path):
     """A limit on the size of files stands for the disk: after the first epoch, with Adam's state, it no longer fits."""
-    code = ("import resource, signal, sys; from cnncourse import cli\n"
+    code = ("import resource, signal, sys; from cnncourse.tools import cli\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))\n"
             "sys.argv = ['', 'train', 'mnist_cnn', '--recipe', 'adam', '--epochs', '1', '--out', sys.argv[1]]\n"

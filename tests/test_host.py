@@ -14,7 +14,8 @@ from test_cli import command
 
 import cnncourse
 from cnncourse import exercises
-from cnncourse.tools import doctor, progress, threads
+from cnncourse.loop import threads
+from cnncourse.tools import doctor, progress
 
 MACHINE = 8  # cores of the stand-in
 UNLIMITED = "9223372036854771712"  # how version 1 says it

@@ -1,8 +1,12 @@
-"""The arrows of the package: which module may know which. Anything else is a design change, to be made knowingly."""
+"""The arrows of the package: which room may know which. Anything else is a design change, to be made knowingly.
+
+A room is a folder of the package, or a module at its top.
+"""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,38 +15,7 @@ import cnncourse
 
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
-    "__init__": {"tools.threads"},
-    "__main__": {"tools.cli"},
-    "data": {"datasets.checksums", "datasets.shapes"},
-    "datasets.photographs": {"data"},
-    "exercises.__init__": {"tools.progress"},
-    "experiment": {"data", "layers", "recipes", "runs.record", "tools.threads", "trace", "train"},
-    "instructor.exam": {"arithmetic"},
-    "instructor.grading": {"exercises"},
-    "layers": {"arithmetic"},
-    "models.__init__": {"models.alexnet", "models.googlenet", "models.inception", "models.lenet", "models.resnet",
-                        "models.vgg"},
-    "models.alexnet": {"layers", "models.expected_images"},
-    "models.googlenet": {"layers", "models.expected_images"},
-    "models.inception": {"models.expected_images"},
-    "models.lenet": {"models.expected_images"},
-    "models.resnet": {"models.expected_images"},
-    "models.vgg": {"layers", "models.expected_images"},
-    "runs.behaviour": {"data", "recipes", "train"},
-    "runs.record": {"tools.threads"},
-    "show.architecture": {"trace"},
-    "show.explorer": {"arithmetic"},
-    "tools.bench": {"data", "layers", "tools.threads", "train"},
-    "tools.cli": {"exercises", "experiment", "instructor.editions", "instructor.exam", "plots", "recipes",
-                  "runs.record", "show.architecture", "tools.bench", "tools.doctor", "tools.execute",
-                  "tools.progress", "trace", "train"},
-    "tools.doctor": {"datasets.checksums", "tools.progress", "tools.threads"},
-    "tools.execute": {"recipes", "tools.threads"},
-    "trace": {"arithmetic"},
 }
-
-
-ORACLES = {"arithmetic", "data", "layers", "trace", "train", "weights"}  # of exercises, with the models
 
 
 def siblings(path: Path) -> set[str]:
@@ -61,17 +34,24 @@ def siblings(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
     modules = {".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")}
     found = {name.removeprefix("cnncourse.") for name in found}
-    return {name for name in found if name in modules or f"{name}.__init__" in modules
-            and not any(other.startswith(f"{name}.") for other in found)}
+    found = {name for name in found if name in modules or f"{name}.__init__" in modules}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_modules_import_only_what_the_design_allows(path):
-    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    if name.startswith("exercises.") and name not in ALLOWED:
-        assert {m for m in siblings(path) if not m.startswith("models")} <= ORACLES
-    else:
-        assert siblings(path) == ALLOWED.get(name, set())
+MODULES = {path: ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+
+
+def test_rooms_know_only_what_the_design_allows():
+    found = {}
+    for path, name in MODULES.items():
+        room = name.partition(".")[0]
+        found.setdefault(room, set()).update({other.partition(".")[0] for other in siblings(path)} - {room})
+    assert {room: known for room, known in found.items() if known} == ALLOWED
+
+
+def test_no_import_goes_in_a_circle_from_file_to_file_or_from_room_to_room():
+    TopologicalSorter({name: siblings(path) for path, name in MODULES.items()}).prepare()  # it raises CycleError
+    TopologicalSorter(ALLOWED).prepare()
 
 
 def loaded_by(code: str) -> set[str]:
@@ -82,13 +62,13 @@ def loaded_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize("module", ["arithmetic", "recipes", "plots", "runs.record", "datasets.shapes",
                                     "datasets.checksums", "instructor.exam", "show.explorer", "tools.cli",
-                                    "tools.execute", "tools.doctor", "tools.progress", "tools.threads"])
+                                    "tools.execute", "tools.doctor", "tools.progress", "loop.threads"])
 def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
 
 
 @pytest.mark.parametrize("module", ["arithmetic", "datasets.checksums", "runs.record", "tools.progress",
-                                    "tools.threads"])
+                                    "loop.threads"])
 def test_modules_of_the_standard_library_alone_do_not_bring_numpy(module):
     assert "numpy" not in loaded_by(f"import cnncourse.{module}")
 

@@ -88,6 +88,7 @@ def test_it_runs_from_a_fresh_kernel(path, report):
     assert result["status"] == "passed", f"cell {result['cell']}: {result['error']}"
 
 
+@pytest.mark.soak
 @each
 def test_the_full_profile_runs_to_its_end_on_the_real_images(path, tmp_path):
     """Shortened: one epoch of some images, at full width."""

@@ -10,7 +10,8 @@ import torch
 from tqdm import tqdm
 
 from cnncourse import experiment
-from cnncourse.tools import threads
+from cnncourse.loop import pace, threads
+from cnncourse.runs import files
 
 
 def imported(code="", **environment):
@@ -69,10 +70,10 @@ def test_where_torch_was_imported_first_its_threads_are_set(monkeypatch):
 
 def test_a_run_says_once_that_its_steps_have_become_much_slower(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(experiment.time, "perf_counter", lambda: clock[0])
-    batches = experiment.Counted(range(300), tqdm(disable=False, file=open(os.devnull, "w")))
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: clock[0])
+    batches = pace.Paced(range(300), tqdm(disable=False, file=open(os.devnull, "w")))
     said = []
-    monkeypatch.setattr(experiment.warnings, "warn", lambda text, **_: said.append((step, text)))
+    monkeypatch.setattr(pace.warnings, "warn", lambda text, **_: said.append((step, text)))
     for step in batches:
         clock[0] += 1 if step < 100 else 2.5 if step < 200 else 9
     assert [step for step, _ in said] == [200]
@@ -81,14 +82,14 @@ def test_a_run_says_once_that_its_steps_have_become_much_slower(monkeypatch):
 
 def test_a_resumed_run_goes_on_with_the_threads_it_had(tmp_path, monkeypatch):
     before = torch.get_num_threads()
-    monkeypatch.setattr(experiment, "cores", lambda: 8)
+    monkeypatch.setattr(files, "cores", lambda: 8)
     try:
         for mine, ours, threads in ((False, 2, 1), (True, 2, 2)):
             torch.set_num_threads(ours)
             out = tmp_path / str(mine)
             experiment.run("mnist_cnn", epochs=1, out=out)
             torch.set_num_threads(1)
-            monkeypatch.setattr(experiment, "THREADS_ARE_OURS", mine)
+            monkeypatch.setattr(files, "THREADS_ARE_OURS", mine)
             record = experiment.run("mnist_cnn", epochs=1, out=out, resume=True)
             assert record.machine["threads"] == torch.get_num_threads() == threads
     finally:

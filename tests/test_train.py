@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import nn
 from two_processes import Headed
 
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
-from cnncourse.train import Diverged, fit, load_checkpoint, run_epoch, save_checkpoint, with_heads
+from cnncourse.runs.checkpoints import load_checkpoint, save_checkpoint
+from cnncourse.train import fit, run_epoch, with_heads
 
 
 def batches(sizes, classes=3, seed=0):

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import replacing
-from ..tools.threads import cores
+from ..loop.threads import cores
 
 
 def versions() -> dict[str, str]:
@@ -36,13 +36,9 @@ def processor() -> str:
     return next(iter(names), platform.processor()) or platform.machine()
 
 
-def peak_memory() -> int | None:
-    """Bytes of memory that this process has held at most; None where the system does not say (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+def as_recorded(recipe) -> dict:
+    """A recipe as JSON gives it back."""
+    return asdict(recipe) | {"milestones": list(recipe.milestones)}
 
 
 @dataclass

@@ -18,9 +18,10 @@ from torchvision import transforms
 
 from ..data import Batches, Split
 from ..layers import LocalResponseNorm, local_response_norm
+from ..loop.devices import Speed
+from ..loop.threads import THREAD_LIMITS, cores
 from ..models import MODELS
-from ..train import Speed, run_epoch
-from .threads import THREAD_LIMITS, cores
+from ..train import run_epoch
 
 FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "-1"}  # glibc (Linux) keeps what a program frees
@@ -170,7 +171,7 @@ def usual_loop(net: nn.Module, split: Split, size: int, device: str) -> Callable
 
 
 def steps(rounds: int, device: str) -> Iterator[Ratio]:
-    """Each switch of `train.Speed`, and the defaults together, against a plain step of PyTorch."""
+    """Each switch of `experiment.Speed`, and the defaults together, against a plain step of PyTorch."""
     for name in ("resnet20", "lenet5"):
         for label, speed in (("the defaults", FAST), ("channels_last", replace(PLAIN, channels_last=True)),
                              ("fused", replace(PLAIN, fused=True)), ("autocast", replace(PLAIN, autocast=True)),

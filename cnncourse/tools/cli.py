@@ -13,15 +13,15 @@ DATA = Path(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
 
 
 def train(args: argparse.Namespace) -> int:
-    from ..experiment import RECORDS, run
-    from ..train import Speed
+    from ..experiment import Speed, run
+    from ..runs.shipped import RECORDS
 
     if args.data == "folder" and args.root == DATA:
         raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
-    speed, options = Speed(autocast=args.autocast, compile=args.compile), dict(args.option)
+    speed = Speed(args.device, args.workers, autocast=args.autocast, compile=args.compile)
     try:
-        record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.device, args.root,
-                     verbose=True, resume=args.resume, options=options, speed=speed, workers=args.workers)
+        record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.root,
+                     verbose=True, resume=args.resume, options=dict(args.option), speed=speed)
     except ArithmeticError as error:
         print(f"cnncourse train: {error}; the record so far and the last good checkpoint are in {args.out}",
               file=sys.stderr)
@@ -41,7 +41,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def records(args: argparse.Namespace) -> int:
-    from ..experiment import recorded, summary
+    from ..runs.shipped import recorded, summary
 
     wanted = recorded(*args.models, data=args.data, epochs=args.epochs)
     if not wanted:
@@ -314,7 +314,7 @@ def positive(text: str) -> int:
 
 
 def device(text: str) -> str:
-    from ..experiment import devices
+    from ..loop.devices import devices
 
     here = devices()
     if text not in here:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from .. import expanded
 from ..datasets import checksums
-from .threads import control_groups, idle_cores
-from .threads import cores as usable_cores
+from ..loop.threads import control_groups, idle_cores
+from ..loop.threads import cores as usable_cores
 
 COMMAND = 'python -m pip install -c constraints.txt -e ".[lab]"'
 INSTALL = f"Install the course again, in its folder: {COMMAND}"

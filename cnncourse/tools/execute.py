@@ -32,8 +32,8 @@ from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 
 from .. import pick, replacing
+from ..loop.threads import THREAD_LIMITS, cores
 from ..recipes import PROFILES
-from .threads import THREAD_LIMITS, cores
 
 logging.getLogger("papermill").addHandler(logging.NullHandler())  # its errors are in the results
 STEP = 0.128  # seconds of the step below, in one thread of the machine on which the profiles' minutes were measured
