@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from facts import FACTS, build, label
+from facts import FACTS, WITH_HEADS, build, label
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -145,6 +145,11 @@ def test_the_naive_module_triples_the_channels_and_the_cost():
     one, other = costs(naive, (192, 28, 28)), costs(reduced, (192, 28, 28))
     assert (one.parameters, one.macs, one.output) == (387_296, 303_464_448, "416 x 28 x 28")
     assert (other.parameters, other.macs, other.output) == (163_696, 128_049_152, "256 x 28 x 28")
+
+
+def test_networks_say_how_many_auxiliary_heads_they_have():
+    found = {name: (build(name).auxiliary_heads, build(name, heads=True).auxiliary_heads) for name in WITH_HEADS}
+    assert found == {"googlenet": (0, 2), "googlenet_bn": (0, 2), "inception_v3": (0, 1)}
 
 
 def test_heads_of_googlenet_have_their_parameters():

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
+from facts import WITH_HEADS, build
 
 from cnncourse import trace
 from cnncourse.models import MODELS
@@ -14,7 +14,6 @@ from cnncourse.models import MODELS
 MAP = runpy.run_path(str(Path(__file__).parents[1] / "book" / "paper_to_code.py"))
 NETWORKS = MAP["networks"]()
 SOURCE = re.compile(r"(Section|Table|Figure|Equation|Appendix) (\d|I|A\b)")
-WITH_HEADS = {"googlenet", "googlenet_bn", "inception_v3"}
 DEPARTURES = {  # (network, stage) that no paper of their file has
     "MNISTCNN": ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2", "fc3"],
     "OneWeirdTrick": ["conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7", "fc8"],
@@ -26,15 +25,11 @@ DEPARTURES = {  # (network, stage) that no paper of their file has
 each = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.__name__)
 
 
-def build(name):
-    with torch.device("meta"):
-        return MODELS[name](**({"heads": True} if name in WITH_HEADS else {}))
-
-
 def test_every_network_is_on_the_map_with_all_its_stages_in_their_order():
     assert sorted(name for forms in NETWORKS.values() for name in forms) == sorted(MODELS)
     for network, forms in NETWORKS.items():
-        for net in map(build, forms):
+        for name in forms:
+            net = build(name, **{"heads": True} if name in WITH_HEADS else {})
             assert type(net) is network
             assert [name for name, _ in net.named_children()] == [stage.name for stage in MAP["stages"](network)]
 
