@@ -150,8 +150,8 @@ def test_googlenets_heads_pool_windows_of_5_not_of_4():
     maps = random(1, 512, 14, 14)
     paper, adaptive = F.avg_pool2d(maps, 5, 3), F.adaptive_avg_pool2d(maps, 4)
     assert paper.shape == adaptive.shape and not torch.allclose(paper, adaptive)
-    assert torch.equal(googlenet.PAPER.head_pool()(maps), paper)
-    assert torch.equal(googlenet.TENSORFLOW.head_pool()(maps), adaptive)
+    assert torch.equal(googlenet.PAPER.auxiliary_pool()(maps), paper)
+    assert torch.equal(googlenet.TENSORFLOW.auxiliary_pool()(maps), adaptive)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_bn", "inception_v3"])

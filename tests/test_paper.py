@@ -1,44 +1,52 @@
-"""Counts of the papers, to the unit; the numbers are in facts.toml."""
+"""Counts of the papers, to the unit; the numbers are in the docstrings of the networks and in facts.toml."""
 
 import pytest
 import torch
-from facts import FACTS, build, label
+from facts import FACTS, WITH_HEADS, build, label
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnncourse import arithmetic
 from cnncourse.models import MODELS, vgg
 from cnncourse.models.googlenet import Inception, NaiveInception
-from cnncourse.models.resnet import CifarResNet
+from cnncourse.models.resnet import BottleneckV1, CifarResNet, ResNet
 from cnncourse.trace import costs, macs, on_meta, parameters, stages
 
 
-def test_every_model_has_its_counts():
-    assert [row["model"] for row in FACTS["network"]] == list(MODELS)
+def counted(net, **options):
+    """MACs of one image, by a second tool; it counts two operations a MAC."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(torch.empty(1, *net.input_shape, device="meta"), **options)
+    return counter.get_total_flops() / 2
 
 
-@pytest.mark.parametrize("row", FACTS["network"] + FACTS["variant"], ids=label)
+@pytest.mark.parametrize("name", MODELS)
+def test_docstrings_say_what_the_networks_count(name):
+    net = build(name)
+    found = costs(net)
+    assert found.macs == counted(net)
+    says = f"{found.parameters:,} parameters, {found.macs:,} MACs"
+    images = f"images {' x '.join(map(str, net.input_shape))}"
+    doc = MODELS[name].__doc__
+    assert says in doc and images in doc, f"the docstring of {name} is to say: {says}, {images}"
+
+
+@pytest.mark.parametrize("row", FACTS["variant"], ids=label)
 def test_parameters_and_macs_are_to_the_unit(row):
     options = row.get("options", {})
     net = build(row["model"], **options)
     assert parameters(net) == row["parameters"]
-    heads = {"heads": True} if options.get("heads") else {}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():  # a second tool; it counts two operations a MAC
-        net.eval()(torch.empty(1, *net.input_shape, device="meta"), **heads)
-    counted = counter.get_total_flops() / 2
     if "macs" in row:
-        assert counted == row["macs"]
-    if not heads:
-        assert counted == costs(net).macs
+        assert counted(net, **{"heads": True} if options.get("heads") else {}) == row["macs"]
 
 
-@pytest.mark.parametrize("row", [row for row in FACTS["network"] if "printed" in row], ids=label)
-def test_papers_print_the_count_rounded_or_the_difference_is_explained(row):
-    differs = False
-    for quantity, printed in row["printed"].items():
-        number, unit = printed.split()
+@pytest.mark.parametrize("name", FACTS["printed"])
+def test_papers_print_the_count_rounded_or_the_difference_is_explained(name):
+    row, found, differs = FACTS["printed"][name], costs(build(name)), False
+    for quantity in row.keys() - {"why"}:
+        number, unit = row[quantity].split()
         decimals = len(number.partition(".")[2])
-        differs |= round(row[quantity] / {"K": 1e3, "M": 1e6, "G": 1e9}[unit], decimals) != float(number)
+        differs |= round(getattr(found, quantity) / {"K": 1e3, "M": 1e6, "G": 1e9}[unit], decimals) != float(number)
     assert differs == ("why" in row)
 
 
@@ -139,27 +147,42 @@ def test_the_naive_module_triples_the_channels_and_the_cost():
     assert (other.parameters, other.macs, other.output) == (163_696, 128_049_152, "256 x 28 x 28")
 
 
+def test_networks_say_how_many_auxiliary_heads_they_have():
+    found = {name: (build(name).auxiliary_heads, build(name, heads=True).auxiliary_heads) for name in WITH_HEADS}
+    assert found == {"googlenet": (0, 2), "googlenet_bn": (0, 2), "inception_v3": (0, 1)}
+
+
 def test_heads_of_googlenet_have_their_parameters():
     net = build("googlenet", heads=True)
     assert (parameters(net.aux1), parameters(net.aux2)) == (3_188_840, 3_190_888)
 
 
-def test_resnet_1202_counts_as_in_table_6():
+@pytest.mark.parametrize("depth", FACTS["depths"])
+def test_cifar_resnets_count_as_in_table_6(depth):
     with torch.device("meta"):
-        net = CifarResNet(1202)
-    assert (parameters(net), costs(net).macs) == (19_421_274, 2_829_238_912)  # 19.4 M in the paper
+        net = CifarResNet(int(depth))
+    *counts, printed = FACTS["depths"][depth]
+    assert [parameters(net), costs(net).macs] == counts
+    assert round(counts[0] / 1e6, 2 if counts[0] < 1e6 else 1) == printed
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in net.modules()) == int(depth)
+
+
+@pytest.mark.parametrize("depth, blocks", [("101", (3, 4, 23, 3)), ("152", (3, 8, 36, 3))])
+def test_deeper_resnets_count_as_in_table_1_with_the_stride_as_printed(depth, blocks):
+    with torch.device("meta"):
+        found = costs(ResNet(BottleneckV1, blocks))
+    *counts, printed = FACTS["as_printed"][depth]
+    assert [found.parameters, found.macs] == counts and round(found.macs / 1e9, 1) == printed
 
 
 def test_cifar_depths_are_6n_plus_2():
     with pytest.raises(ValueError, match="6n \\+ 2"):
         CifarResNet(18)
-    weights = [m for m in CifarResNet(20).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert len(weights) == 20
 
 
 @pytest.mark.parametrize("name, layers", [
     ("vgg11", 11), ("vgg13", 13), ("vgg16_c", 16), ("vgg16", 16), ("vgg19", 19), ("googlenet", 58), ("plain18", 18),
-    ("plain34", 34), ("resnet110", 110), ("plain56", 56)])
+    ("plain34", 34), ("resnet20", 20), ("plain56", 56)])
 def test_names_count_the_layers_with_weights(name, layers):
     """GoogLeNet is 22 layers deep, but 58 wide and deep: each module has six convolutions, two of them in a row."""
     assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in build(name).modules()) == layers

@@ -4,13 +4,12 @@ Batch normalisation keeps two statistics a channel, the moving mean and the movi
 non-trainable parameters; PyTorch keeps them as buffers, which `parameters()` leaves out.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import nn
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """The last three lines of `summary()`, in numbers that a network stores."""
 
     total: int
@@ -24,11 +23,9 @@ def totals(net: nn.Module, conv_bias: bool = False, norm_scale: bool = True) -> 
     conv_bias: every convolution has a bias, also before batch normalisation, as in `keras.applications.ResNet50`.
     norm_scale: False leaves out batch normalisation's factor (gamma), as in `keras.applications.InceptionV3`.
     """
-    layers = list(net.modules())
-    channels = sum(layer.num_features for layer in layers if isinstance(layer, nn.BatchNorm2d))
-    trainable = sum(p.numel() for p in net.parameters())
+    channels = sum(layer.num_features for layer in net.modules() if isinstance(layer, nn.BatchNorm2d))
+    trainable = sum(p.numel() for p in net.parameters()) - (0 if norm_scale else channels)
     if conv_bias:
-        trainable += sum(layer.out_channels for layer in layers if isinstance(layer, nn.Conv2d) and layer.bias is None)
-    if not norm_scale:
-        trainable -= channels
+        trainable += sum(layer.out_channels for layer in net.modules() if isinstance(layer, nn.Conv2d)
+                         and layer.bias is None)
     return Totals(trainable + 2 * channels, trainable, 2 * channels)

@@ -1,12 +1,12 @@
-"""What a network takes, said in one sentence before it is run. Without this PyTorch stops somewhere in the middle."""
+"""Which images a network takes: it refuses others in one sentence, where PyTorch would stop somewhere in the middle."""
 
 from functools import partial
 
 from torch import nn
 
 
-def takes(net: nn.Module, input_shape: tuple[int, int, int], smallest: int = 1, largest: int | None = None,
-          one_pixel: int = 0) -> None:
+def expect_images(net: nn.Module, input_shape: tuple[int, int, int], smallest: int = 1, largest: int | None = None,
+                  one_pixel: int = 0) -> None:
     """Give `net` its `input_shape` (C x H x W) and let it refuse any other kind of image with a ValueError.
 
     smallest, largest: heights and widths in pixels that work. one_pixel: images up to this size leave a last map of
