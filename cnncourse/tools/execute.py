@@ -1,4 +1,4 @@
-"""Notebooks → executed notebooks and a report, through nbclient.
+"""Notebooks → executed notebooks and a report, through papermill's parameters and nbclient.
 
 A notebook runs in a kernel, which is a process of its own; this process only listens, with one thread a notebook.
 A kernel that is killed takes nothing with it, and no kernel outlives this process.
@@ -26,6 +26,7 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from papermill.parameterize import parameterize_notebook
 from tabulate import tabulate
 from tqdm import tqdm
 from traitlets.config import Config
@@ -158,7 +159,10 @@ def execute(source: Path, parameters: dict, out: Path, timeout: int | None, thre
     start, peak, begun, outcome, executed = time.monotonic(), [0], [], {"status": "passed"}, out / source.name
     executed.unlink(missing_ok=True)  # what an earlier run left must not pass for this one's
     try:
-        notebook = with_parameters(nbformat.read(source, as_version=4), parameters)
+        notebook = parameterize_notebook(nbformat.read(source, as_version=4), parameters,
+                                         kernel_name="python3", language="python")
+        for cell in notebook.cells:
+            cell.update({"outputs": [], "execution_count": None} if cell.cell_type == "code" else {})
         with kernel(notebook, source.parent, timeout, threads) as client, watch(client.km.provisioner.pid, stop, peak):
             for index, cell in enumerate(notebook.cells):
                 begun.append(cell)
@@ -171,17 +175,6 @@ def execute(source: Path, parameters: dict, out: Path, timeout: int | None, thre
     if begun:
         nbformat.write(notebook, executed)
     return Result(source.stem, seconds=round(time.monotonic() - start, 1), peak_mb=peak[0] // 10**6, **outcome)
-
-
-def with_parameters(notebook: NotebookNode, parameters: dict) -> NotebookNode:
-    """The notebook without outputs, and with a cell below the one tagged `parameters` that sets them anew."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    lines = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    above = [i for i, cell in enumerate(notebook.cells, 1) if "parameters" in cell.metadata.get("tags", [])] or [0]
-    notebook.cells.insert(above[0], nbformat.v4.new_code_cell(lines, metadata={"tags": ["injected-parameters"]}))
-    return notebook
 
 
 def describe(problem: Exception, timeout: int | None) -> str:
