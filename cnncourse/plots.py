@@ -1,4 +1,4 @@
-"""Figures. They take data (records, arrays), not models, and return a matplotlib Figure.
+"""Lessons 1 to 7 and 9: figures. They take data (records, arrays), not models, and return a matplotlib Figure.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; markers and line styles repeat them.
 """

@@ -1,4 +1,4 @@
-"""What a network does to a shape, stage by stage, without running its arithmetic.
+"""Lessons 1 to 8: what a network does to a shape, stage by stage, without running its arithmetic.
 
 Works on any nn.Module that calls its direct children: parameters are replaced by stand-ins on PyTorch's meta device,
 which know shapes but hold no numbers, so that VGG-16's table needs neither 550 MB nor a second.
@@ -285,12 +285,14 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
 
     Raises ValueError where the network cannot take such an image.
     """
-    state = {k: v.to("meta") for k, v in (*model.named_parameters(), *model.named_buffers())}  # shared ones once
+    # Each module's own, once: where a layer has two names, PyTorch would put a stand-in back for its weight.
+    state = {f"{path}.{name}".removeprefix("."): tensor.to("meta") for path, module in model.named_modules()
+             for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))}
     was_training = {m: m.training for m in model.modules()}
     model.eval()  # in training, batch normalisation refuses a batch of one
     try:
         with torch.no_grad():
-            return functional_call(model, state, torch.empty(1, *input_shape, device="meta"))
+            return functional_call(model, state, torch.empty(1, *input_shape, device="meta"), tie_weights=False)
     except RuntimeError as error:
         shape = " x ".join(map(str, input_shape))
         raise ValueError(f"{type(model).__name__} cannot take an image of {shape}: {error}") from error

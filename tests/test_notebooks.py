@@ -23,6 +23,7 @@ from cnncourse.tools import execute
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
@@ -35,10 +36,6 @@ def code(path: Path) -> list:
     """Code cells without the one that papermill injects."""
     cells = nbformat.read(path, as_version=4).cells
     return [cell for cell in cells if cell.cell_type == "code" and not tagged(cell, "injected-parameters")]
-
-
-def before_code(path: Path) -> str:
-    return path.read_text(encoding="utf-8").partition('"cell_type": "code"')[0]
 
 
 def outputs(cell) -> list:
@@ -78,23 +75,29 @@ def test_asking_for_one_notebook_executes_that_one_alone(tmp_path, monkeypatch):
     assert asked == [([NOTEBOOKS[1]], "tiny", 1, tmp_path / "alone" / "02_lenet")]
 
 
-def test_the_nine_lessons_are_there():
-    assert [p.stem for p in NOTEBOOKS] == list(LESSONS)
-
-
 def test_seconds_and_memory_are_in_the_headers_and_under_the_ceilings():
-    headers = [execute.MEASURED.search(before_code(path)) for path in NOTEBOOKS]
+    above = [path.read_text(encoding="utf-8").partition('"cell_type": "code"')[0] for path in NOTEBOOKS]
+    headers = [*map(execute.MEASURED.search, above)]
     assert all(headers), [path.stem for path, found in zip(NOTEBOOKS, headers, strict=True) if not found]
     assert {found["cores"] for found in headers} == {"2"}
     seconds = [int(found["seconds"]) for found in headers]
-    table = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (?:\d\d )?\|.+\| (\d+) \|(?: ([\d.]+) GB)? \| ([\d.]+) \|$", table, re.MULTILINE)
+    rows = re.findall(r"^\| (?:\d\d )?\|.+\| (\d+) \|(?: ([\d.]+) GB)? \| ([\d.]+) \|$", README, re.MULTILINE)
     laptop = PROFILES["laptop"].minutes
     assert list(laptop) == list(PROFILES["full"].minutes) == [path.stem[:2] for path in NOTEBOOKS]
     assert rows == [*((found["seconds"], found["gb"], f"{minutes:g}")
                       for found, minutes in zip(headers, laptop.values(), strict=True)),
                     (str(sum(seconds)), "", f"{sum(laptop.values()):.0f}")]
     assert max(seconds) <= 60 and sum(seconds) <= 540 and max(float(found["gb"]) for found in headers) <= 1.5
+
+
+def test_the_nine_lessons_are_there_and_the_readme_maps_each_to_modules_that_it_imports():
+    rows = re.findall(r"^\| .+\(notebooks/(\S+)\.ipynb\) \|(.+\(cnncourse/.+)", README, re.MULTILINE)
+    assert [name for name, _ in rows] == [path.stem for path in NOTEBOOKS] == list(LESSONS)
+    for path, (_, row) in zip(NOTEBOOKS, rows, strict=True):
+        imports = "\n".join(line for line in code(path)[0].source.splitlines() if "cnncourse" in line)
+        for module in re.findall(r"\(cnncourse/(\S+)\.py\)", row):
+            assert (ROOT / "cnncourse" / f"{module}.py").exists()
+            assert re.search(rf"\b{module.rpartition('/')[2]}\b", imports), (path.stem, module)
 
 
 @each

@@ -68,15 +68,12 @@ def test_differences_tell_networks_of_equal_shapes_apart_and_are_empty_for_equal
     assert all((row.parameters, row.macs, row.changed) == (0, 0, "") for row in diff(build("vgg11"), build("vgg11")))
 
 
-def test_differences_pair_stages_of_other_names_by_their_shapes():
+def test_differences_pair_stages_of_other_names_by_their_shapes_and_show_an_added_one_on_one_side():
     with torch.device("meta"):
         theirs = torchvision.models.resnet18()
     rows = diff(build("resnet18"), theirs, (3, 224, 224))
     assert {"conv2_x / layer1", "conv5_x / layer4", "head / fc"} <= {row.stage for row in rows}
     assert (rows[-1].stage, rows[-1].parameters, rows[-1].macs) == ("total", 0, 0)
-
-
-def test_a_difference_that_adds_a_stage_shows_it_on_one_side():
     rows = {row.stage: row for row in diff(build("resnet18_small"), build("resnet18"), (3, 32, 32))}
     assert rows["- / pool1"].first == "" and rows["- / pool1"].changed == "+1 max pool 3x3 stride 2 padding 1"
 
@@ -97,21 +94,19 @@ def test_layers_in_a_list_and_a_layer_alone_are_stages():
     assert [row.name for row in alone] == ["Conv2d", "total"] and alone[-1].macs == 4860
 
 
-def test_a_layer_that_is_used_twice_has_two_rows_and_its_parameters_count_once():
+def test_a_layer_that_is_used_twice_has_two_rows_and_what_is_shared_counts_once():
     conv = nn.Conv2d(3, 3, 3, padding=1)
-    alone = stages(nn.Sequential(conv), (3, 8, 8))[0]
+    weight, alone = conv.weight, stages(nn.Sequential(conv), (3, 8, 8))[0]
     table = stages(nn.Sequential(conv, nn.ReLU(), conv), (3, 8, 8))
     assert [row.name for row in table] == ["0", "1", "0", "total"]
     assert table[0] == alone and (table[2].macs, table[2].field) == (alone.macs, 5)
     assert (table[-1].parameters, table[-1].macs) == (3 * 3 * 9 + 3, 2 * 3 * 3 * 9 * 64)
     apart = stages(nn.Sequential(nn.Sequential(conv), nn.Sequential(conv)), (3, 8, 8))
     assert [row.macs for row in apart] == [alone.macs, alone.macs, 2 * alone.macs]
-
-
-def test_weights_that_two_layers_share_count_once():
-    net = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False))
-    net[1].weight = net[0].weight
-    assert [row.parameters for row in stages(net, (3, 8, 8))] == [9, 9, 9]
+    assert conv.weight is weight
+    net = nn.Sequential(conv, nn.Conv2d(3, 3, 3, bias=False))
+    net[1].weight = conv.weight
+    assert [row.parameters for row in stages(net, (3, 8, 8))] == [84, 81, 84]
 
 
 class Behind(nn.Sequential):
