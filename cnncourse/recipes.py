@@ -1,4 +1,4 @@
-"""Hyper-parameters as data: the papers' recipes, short ones for a laptop, and the profiles of the notebooks."""
+"""Lessons 1 to 9: the papers' hyper-parameters as data, short recipes for a laptop, the profiles of the notebooks."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Weights from one network into another, and torchvision's pretrained weights into the course's own classes."""
+"""Lessons 2 to 6 and 9: weights from one network into another, and torchvision's pretrained ones into ours."""
 
 import hashlib
 from collections.abc import Callable

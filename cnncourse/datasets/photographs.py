@@ -1,4 +1,4 @@
-"""A folder of photographs to practise on, with the troubles that folders have.
+"""Lesson 9: a folder of photographs to practise on, with the troubles that folders have.
 
 Its pictures are crops of the two photographs that scikit-learn ships, a pagoda and a dahlia. Each photograph is divided
 into places, which do not overlap; a place is photographed several times in one light, as a burst would be.

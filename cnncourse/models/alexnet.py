@@ -1,4 +1,4 @@
-"""AlexNet.
+"""Lesson 3: AlexNet.
 
 A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet classification with deep convolutional neural networks. NIPS 2012.
 Reproduces Figure 2 and Section 3.5: five convolutions and three fully connected layers, 60,965,224 parameters.

@@ -1,4 +1,4 @@
-"""GoogLeNet, as its paper has it and as torchvision has it.
+"""Lesson 5: GoogLeNet, as its paper has it and as torchvision has it.
 
 C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich: Going deeper with
 convolutions. CVPR 2015. Reproduces Table 1 and Figures 2 and 3: 6,998,552 parameters, 13,378,280 with both heads.

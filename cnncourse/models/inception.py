@@ -1,4 +1,4 @@
-"""Inception v3.
+"""Lesson 5: Inception v3.
 
 C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception architecture for computer vision.
 CVPR 2016. Reproduces Table 1 with the modules of Figures 5, 6 and 7: 23,834,568 parameters, 27,161,264 with the head.

@@ -1,4 +1,4 @@
-"""LeNet-5 as of 1998 and as of today, and the small network that tutorials train on MNIST.
+"""Lesson 2: LeNet-5 as of 1998 and as of today, and the small network that tutorials train on MNIST.
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition.
 Proceedings of the IEEE 86(11), 1998. Reproduces Figure 2, Table I and Section II.B: 60,000 trainable parameters.

@@ -1,4 +1,4 @@
-"""ResNet.
+"""Lesson 6: ResNet.
 
 K. He, X. Zhang, S. Ren, J. Sun: Deep residual learning for image recognition. CVPR 2016.
 Reproduces Table 1 (ImageNet) and Section 4.2 / Table 6 (CIFAR: 6n + 2 layers), with the plain nets to compare.

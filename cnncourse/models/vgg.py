@@ -1,4 +1,4 @@
-"""VGG.
+"""Lesson 4: VGG.
 
 K. Simonyan, A. Zisserman: Very deep convolutional networks for large-scale image recognition. ICLR 2015.
 Reproduces Table 1, all six columns, and the parameter counts of Table 2.

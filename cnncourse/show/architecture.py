@@ -1,4 +1,4 @@
-"""Architecture pictures: networks drawn as rows of blocks, from the tables of `trace.stages`.
+"""Lessons 2 to 7: architecture pictures: networks drawn as rows of blocks, from the tables of `trace.stages`.
 
 A picture is one SVG of plain elements. Lines and letters have the colour of the text around it, and more of a quantity
 is more of one blue, so that it reads on light and dark pages and in grey; the numbers stand under the blocks.

@@ -1,4 +1,4 @@
-"""The convolution explorer: a small image, a window that slides over it, and the reason for every size.
+"""Lesson 1: the convolution explorer: a small image, a window that slides over it, and the reason for every size.
 
 `Explorer(size=8, kernel=3, stride=2)` as the last line of a cell shows it. All that moves is in explorer.js, which the
 book uses too; here are only the settings, which can be read and set from Python while it is shown.

@@ -1,4 +1,4 @@
-"""What Keras' `summary()` says of a network, derived from its PyTorch form. TensorFlow is not needed.
+"""Lesson 5: what Keras' `summary()` says of a network, derived from its PyTorch form. TensorFlow is not needed.
 
 Batch normalisation keeps two statistics a channel, the moving mean and the moving variance. Keras counts them as
 non-trainable parameters; PyTorch keeps them as buffers, which `parameters()` leaves out.
