@@ -1,5 +1,7 @@
 """Counts of the papers, to the unit; the numbers are in the docstrings of the networks and in facts.toml."""
 
+import re
+
 import pytest
 import torch
 from facts import FACTS, WITH_HEADS, build, label
@@ -7,7 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnncourse import arithmetic
-from cnncourse.models import MODELS, vgg
+from cnncourse.models import MODELS, alexnet, googlenet, inception, lenet, resnet, vgg
 from cnncourse.models.googlenet import Inception, NaiveInception
 from cnncourse.models.resnet import BottleneckV1, CifarResNet, ResNet
 from cnncourse.trace import costs, macs, on_meta, parameters, stages
@@ -29,6 +31,13 @@ def test_docstrings_say_what_the_networks_count(name):
     images = f"images {' x '.join(map(str, net.input_shape))}"
     doc = MODELS[name].__doc__
     assert says in doc and images in doc, f"the docstring of {name} is to say: {says}, {images}"
+
+
+def test_counts_in_the_papers_paragraphs_are_those_of_networks():
+    counts = {parameters(build(name)) for name in MODELS} | {row["parameters"] for row in FACTS["variant"]}
+    for file in (alexnet, googlenet, inception, lenet, resnet, vgg):
+        stated = re.findall(r"\d+(?:,\d{3})+", file.__doc__)
+        assert {int(number.replace(",", "")) for number in stated} <= counts, file.__name__
 
 
 @pytest.mark.parametrize("row", FACTS["variant"], ids=label)

@@ -145,7 +145,7 @@ class SmallResNet(nn.Sequential):
 
 
 class CifarResNet(nn.Sequential):
-    """Section 4.2: 6n + 2 layers, shortcuts of option A, for images 3 x 32 x 32."""
+    """Section 4.2: 6n + 2 layers for images 3 x 32 x 32, with shortcuts of option A where no other is given."""
 
     def __init__(self, depth, num_classes=10, shortcut=zero_padding):
         n, rest = divmod(depth - 2, 6)

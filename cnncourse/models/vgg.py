@@ -12,6 +12,7 @@ Shapes: images N x 3 x 224 x 224 in, logits N x num_classes out.
 """
 
 from collections import OrderedDict
+from inspect import getdoc
 
 from torch import nn
 
@@ -102,7 +103,8 @@ def factory(counts, config, batch_norm=False):
     def build(num_classes: int = 1000, he_init: bool = True) -> VGG:
         return VGG(config, num_classes, batch_norm, he_init=he_init)
 
-    build.__doc__ = f"Column {config}: {counts}, images 3 x 224 x 224.\n\n{VGG.__doc__}"
+    column = config + " with batch normalisation" * batch_norm
+    build.__doc__ = f"Column {column}: {counts}, images 3 x 224 x 224.\n\n{getdoc(VGG)}"
     return build
 
 
@@ -115,7 +117,8 @@ def small_factory(counts, config, batch_norm=False):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         return net
 
-    build.__doc__ = f"Column {config}: {counts}, images 3 x 32 x 32.\n\n{VGG.__doc__}"
+    column = config + " with batch normalisation" * batch_norm
+    build.__doc__ = f"Column {column}: {counts}, images 3 x 32 x 32.\n\n{getdoc(VGG)}"
     return build
 
 
