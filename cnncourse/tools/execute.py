@@ -26,6 +26,7 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 from tabulate import tabulate
 from tqdm import tqdm
@@ -159,8 +160,8 @@ def execute(source: Path, parameters: dict, out: Path, timeout: int | None, thre
     start, peak, begun, outcome, executed = time.monotonic(), [0], [], {"status": "passed"}, out / source.name
     executed.unlink(missing_ok=True)  # what an earlier run left must not pass for this one's
     try:
-        notebook = parameterize_notebook(nbformat.read(source, as_version=4), parameters,
-                                         kernel_name="python3", language="python")
+        notebook = parameterize_notebook(load_notebook_node(str(source)), parameters, kernel_name="python3",
+                                         language="python")
         for cell in notebook.cells:
             cell.update({"outputs": [], "execution_count": None} if cell.cell_type == "code" else {})
         with kernel(notebook, source.parent, timeout, threads) as client, watch(client.km.provisioner.pid, stop, peak):
