@@ -56,16 +56,24 @@ def test_what_the_user_has_chosen_stays():
     assert imported(MKL_NUM_THREADS="1", GOMP_SPINCOUNT="7") == ["None", "7"]
 
 
-def test_where_torch_was_imported_first_its_threads_are_set(monkeypatch):
+@pytest.mark.parametrize("twins, free, chosen", [("1", 3, 3), ("1", 4, None), ("0", 7, 7), ("0", 8, None),
+                                                 (None, 7, 7)])
+def test_where_torch_was_imported_first_its_threads_are_set_if_a_core_is_taken(twins, free, chosen, tmp_path,
+                                                                               monkeypatch):
+    """Of 8 cores; of twins, two that share one, PyTorch uses one anyhow."""
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    monkeypatch.setattr(threads, "idle_cores", lambda: 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(threads, "idle_cores", lambda: free)
+    monkeypatch.setattr(threads, "TWINS", tmp_path / "active")
+    if twins:
+        threads.TWINS.write_text(f"{twins}\n")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     for name in threads.THREAD_LIMITS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is put back after the test
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert threads.choose_threads() and asked == [1] and os.environ["OMP_NUM_THREADS"] == "1"
+    assert threads.choose_threads() and asked == [chosen] * (chosen is not None)
+    assert os.environ.get("OMP_NUM_THREADS") == (str(chosen) if chosen else None)
 
 
 def test_a_run_says_once_that_its_steps_have_become_much_slower(monkeypatch):

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-CGROUPS, OWN_GROUPS, LOAD = map(Path, ("/sys/fs/cgroup", "/proc/self/cgroup", "/proc/loadavg"))  # of Linux
+CGROUPS, OWN_GROUPS, LOAD, TWINS = map(Path, ("/sys/fs/cgroup", "/proc/self/cgroup", "/proc/loadavg",
+                                              "/sys/devices/system/cpu/smt/active"))  # of Linux
 
 
 def cores() -> int:
@@ -69,8 +70,8 @@ def choose_threads() -> bool:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # looks before it sleeps, of the OpenMP in PyTorch for Linux
     if any(name in os.environ for name in THREAD_LIMITS):
         return False
-    free, twins = idle_cores(), Path("/sys/devices/system/cpu/smt/active")  # PyTorch takes one of two twin cores
-    if free < (os.cpu_count() or 1) // (2 if twins.exists() and twins.read_text().strip() == "1" else 1):
+    free, twins = idle_cores(), TWINS.exists() and TWINS.read_text().strip() == "1"
+    if free < (os.cpu_count() or 1) // (2 if twins else 1):  # PyTorch takes one of two twin cores
         os.environ["OMP_NUM_THREADS"] = str(free)
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(free)
