@@ -162,12 +162,13 @@ def test_every_exercise_stands_in_its_notebook_unanswered(lesson):
     written = exercises.of_lesson(lesson)
     assert len(written) >= 5
     stubs = [i for i, c in enumerate(cells) if "exercise" in c.metadata.get("tags", [])]
-    assert len(stubs) == len(written)
+    named = [ast.parse(cells[i].source).body[-1].name for i in stubs]
+    assert named == [ex.function.__name__ for ex in written], "each needs a cell tagged `exercise`, in the same order"
     for ex, i in zip(written, stubs, strict=True):
         name = ex.function.__name__
         task, stub = cells[i - 1], ast.parse(cells[i].source).body[-1]
         assert re.search(rf"\*{ex.minutes} minutes, {ex.level}\.\*", task.source), name
-        assert stub.name == name and parameters(stub) == parameters(ast.parse(exercises.source(ex.function)).body[0])
+        assert parameters(stub) == parameters(ast.parse(exercises.source(ex.function)).body[0])
         check = next(c for c in cells[i + 1:] if c.cell_type == "code" and "check" in c.metadata.get("tags", []))
         assert check.source == f"exercises.{name}.check({name})"
         assert "Not attempted" in check.outputs[0].data["text/plain"], f"{name} is answered in the student's notebook"

@@ -17,25 +17,27 @@ def random(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def eps_of(name):
-    """Of a network's batch normalisation: None where it has none."""
-    if name in ("googlenet_bn", "googlenet_small", "inception_v3"):
-        return 1e-3
-    return 1e-5 if name.endswith("_bn") or name.startswith(("resnet", "plain")) else None
+@pytest.mark.parametrize("name", MODELS)
+def test_batch_norm_has_pytorchs_constants_or_where_it_comes_from_tensorflow_its_eps(name):
+    eps = 1e-3 if name in ("googlenet_bn", "googlenet_small", "inception_v3") else 1e-5
+    for norm in all_of(build(name), nn.BatchNorm2d):
+        assert (norm.eps, norm.momentum, norm.affine, norm.track_running_stats) == (eps, 0.1, True, True), name
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_batch_norm_is_where_it_belongs_with_its_eps_and_momentum(name):
-    found = {(m.eps, m.momentum, m.affine, m.track_running_stats) for m in all_of(build(name), nn.BatchNorm2d)}
-    assert found == ({(eps_of(name), 0.1, True, True)} if eps_of(name) else set())
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_convolutions_have_a_bias_unless_batch_norm_brings_it(name):
+def test_a_convolution_has_a_bias_unless_batch_norm_follows_and_brings_it(name):
     """VGG with batch norm keeps its biases, as torchvision does, so that its weights fit."""
-    expected = not eps_of(name) or name.startswith("vgg")
-    assert {conv.bias is not None for conv in all_of(build(name), nn.Conv2d)} == {expected}
-    assert all(linear.bias is not None for linear in all_of(build(name), nn.Linear))
+    layers = list(build(name).modules())
+    for layer, after in zip(layers, [*layers[1:], None], strict=True):
+        if isinstance(layer, nn.Conv2d):
+            assert (layer.bias is None) == (isinstance(after, nn.BatchNorm2d) and not name.startswith("vgg")), name
+    assert all(layer.bias is not None for layer in layers if isinstance(layer, nn.Linear)), name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_batch_norm_is_in_the_networks_that_came_after_it(name):
+    older = name.startswith(("lenet", "mnist", "alexnet", "vgg")) and not name.endswith("_bn") or name == "googlenet"
+    assert older == (not all_of(build(name), nn.BatchNorm2d)), f"{name}: a network after 2015 has batch norm"
 
 
 @pytest.mark.parametrize("name, n", [("alexnet", 2), ("alexnet_single", 2), ("alexnet_small", 2), ("vgg11_lrn", 1),
