@@ -35,6 +35,8 @@ def test_networks_name_the_smallest_and_largest_images_that_work(name, options):
         run(net, largest, **options)
         with pytest.raises(ValueError, match=f"at most {largest} x {largest} pixels, not {largest + 1} x"):
             run(net, largest + 1, **options)
+    if options and torch.__version__ < (2, 15):
+        return  # there, the meta device does not look at the sizes of all layers of Inception's head
     net = unchecked(net)
     for wrong in ([smallest - 1] if smallest > 1 else []) + ([largest + 1] if largest else []):
         with pytest.raises(RuntimeError):

@@ -12,7 +12,7 @@ from torch import nn
 @proves({
     "`nn.Sequential(nn.ReLU(). nn": (AttributeError, "'ReLU' object has no attribute 'nn'", lambda net: len(net) == 2),
     "`nn.Sequential([nn.ReLU()": (TypeError, "list is not a Module subclass", lambda net: len(net) == 2),
-    "`torch.cat(a, b)`": (TypeError, "must be tuple of Tensors", lambda both: both.shape == (6, 6, 8, 8)),
+    "`torch.cat(a, b)`": (TypeError, "tuple of Tensors", lambda both: both.shape == (6, 6, 8, 8)),
     "`torch.add[a, b]`": (TypeError, "is not subscriptable", lambda total: not total.any())})  # b is -a
 def test_it_is_refused_and_what_the_page_writes_is_not(row, error, words, holds):
     fails(error, words, row.wrong)

@@ -43,7 +43,8 @@ BY_LESSON = {  # the beginnings of the rows that a linked lesson proves, and wor
     "AlexNet takes 224": "and fc6 gets {256",
     "`nn.LocalResponseNorm(5, alpha=1e-4": "against the printed formula",
     "AlexNet: 62 million": "sum(counted.values())",
-    "torchvision's `alexnet`": "torch.allclose(later(pictures), theirs(pictures)",
+    "torchvision's `alexnet`": "torch.allclose(later(picture), expected",
+    "AlexNet's crops": "{positions**2 * 2}",
     "A 1x1 convolution extracts": "mix).item() == 2",
     "Two 3x3 convolutions are the same": "not torch.allclose(one, two_with_relu, atol=1)",
     "Deeper is better": "the error level off",
@@ -60,7 +61,6 @@ BY_LESSON = {  # the beginnings of the rows that a linked lesson proves, and wor
     '"The size of tensor a (16)': "Basic(n_in, n_out, stride, bare)",
 }
 BY_TEST = {  # the beginnings of the rows that another test proves, with its file
-    "AlexNet's crops": ("test_transforms", "test_224_from_256_has_2178_views_where_the_paper_counts_2048"),
     "`nn.CrossEntropyLoss()(logits": ("test_keras", "test_the_loss_wants_logits_and_a_softmax_before_it_sets_a_floor"),
     "Local response normalisation looks":
         ("test_layers", "test_local_response_norm_is_the_formula_that_the_paper_prints"),
