@@ -57,7 +57,7 @@ endef
 	touch .venv/student
 
 # Make's own clock says whether the executed notebooks are those of these sources.
-$(OUT)/complete: $(wildcard notebooks/*.ipynb cnncourse/*.py cnncourse/*/*.py cnncourse/*.js cnncourse/*/*.json) | .venv/student
+$(OUT)/complete: $(wildcard notebooks/*.ipynb cnncourse/*.py cnncourse/*/*.py cnncourse/*/*.js cnncourse/*/*/*.json) | .venv/student
 	@rm -f $@
 	$(BIN)/cnncourse run --profile tiny --jobs $(JOBS) --out $(OUT)
 	@touch $@

@@ -11,8 +11,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from cnncourse import exercises
-from cnncourse.editions import has
 from cnncourse.exercises import Exercise
+from cnncourse.instructor.editions import has
 
 # Where a term is no prose: code, mathematics, headings, links, what is folded away, and other HTML.
 NO_PROSE = r"```.*?```|`[^`]+`|\$\$.*?\$\$|\$[^$]+\$|^#[^\n]*|\[[^]]*\]\([^)]*\)|<details>.*?</details>|<[^>]+>"
@@ -25,7 +25,7 @@ def chapter(notebook: NotebookNode, lesson: str, entries: list[str]) -> Notebook
 
 def with_help(notebook: NotebookNode, lesson: str) -> NotebookNode:
     """Below each exercise and its check: the hints, one after another, and the solution, each folded away."""
-    notebook, cells, answers = copy.deepcopy(notebook), [], iter(exercises.of(lesson))
+    notebook, cells, answers = copy.deepcopy(notebook), [], iter(exercises.of_lesson(lesson))
     for cell in notebook.cells:
         cells.append(cell)
         if cell.cell_type == "code" and has(cell, "check"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from cnncourse.explorer import classic_script
+from cnncourse.show.explorer import classic_script
 
 HERE = Path(__file__).parent
 CHAPTERS = runpy.run_path(str(HERE / "chapters.py"))

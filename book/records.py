@@ -3,9 +3,9 @@
 import shlex
 from pathlib import Path
 
-from cnncourse.experiment import recorded, summary
 from cnncourse.plots import curves
-from cnncourse.record import Record
+from cnncourse.runs.record import Record
+from cnncourse.runs.shipped import recorded, summary
 
 FIGURES = Path(__file__).parent / "records"
 INTRODUCTION = """# Recorded runs
@@ -95,7 +95,7 @@ def table(runs: list[Record]) -> str:
     commands = {}
     for row in summary(runs):
         group = [record for record in runs if record.series == row.run]
-        seeds = ", ".join(f"{{download}}`{record.config['seed']} <../cnncourse/records/{record.name}.json>`"
+        seeds = ", ".join(f"{{download}}`{record.config['seed']} <../cnncourse/runs/records/{record.name}.json>`"
                           for record in group)
         lines.append(f"| {name(group[0], runs)} | {seeds} | {row.training} | {row.test} | {row.minutes} | {row.on} |")
         commands[command(group[0])] = None

@@ -13,7 +13,7 @@ from pathlib import Path
 from nbconvert import SlidesExporter
 from traitlets.config import Config
 
-from cnncourse.explorer import classic_script
+from cnncourse.show.explorer import classic_script
 
 HERE = Path(__file__).parent
 REVEAL = Path(distribution("sphinx-revealjs").locate_file("sphinx_revealjs/_static/revealjs"))

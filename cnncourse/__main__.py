@@ -1,7 +1,363 @@
-"""`python -m cnncourse` is the command `cnncourse`."""
+"""The command line, `cnncourse` or `python -m cnncourse`: parses, calls, prints.
 
+What a command needs is imported by that command alone.
+"""
+
+import argparse
+import os
+import signal
 import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
 
-from .cli import main
+from . import __version__, pick
 
-sys.exit(main())
+DATA = Path(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
+
+
+def train(args: argparse.Namespace) -> int:
+    from .experiment import Speed, run
+    from .runs.shipped import RECORDS
+
+    if args.data == "folder" and args.root == DATA:
+        raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
+    speed = Speed(args.device, args.workers, autocast=args.autocast, compile=args.compile)
+    try:
+        record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.root,
+                     verbose=True, resume=args.resume, options=dict(args.option), speed=speed)
+    except ArithmeticError as error:
+        print(f"cnncourse train: {error}; the record so far and the last good checkpoint are in {args.out}",
+              file=sys.stderr)
+        return 1
+    if "stopped" in record.config:
+        print(f"their record and checkpoint are in {args.out}; go on with --resume", file=sys.stderr)
+        return 130
+    if int(os.environ.get("RANK", 0)):
+        return 0
+    print(f"test accuracy {record.test['accuracy']:.2%} on {record.test['examples']} images; "
+          f"record.json and checkpoint.pt are in {args.out}")
+    if args.record:
+        path = RECORDS / f"{record.name}.json"
+        record.save(path)
+        print(f"recorded as {path}")
+    return 0
+
+
+def records(args: argparse.Namespace) -> int:
+    from .runs.shipped import recorded, summary
+
+    wanted = recorded(*args.models, data=args.data, epochs=args.epochs)
+    if not wanted:
+        raise ValueError("no record is of these models, this data and this length: leave them out to see them all")
+    print(summary(wanted))
+    if args.plot:
+        from .plots import curves
+
+        for record in wanted:  # one curve for the runs that differ in their seeds alone
+            record.config["label"] = record.series
+        curves(wanted).savefig(args.plot, dpi=150)
+        print(f"curves of {len(wanted)} runs are in {args.plot}")
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    from .instructor.editions import require_no_answers
+    from .recipes import PROFILES
+    from .tools.execute import estimate, report_table, run, update_times
+
+    pick(PROFILES, args.profile, "profile")
+    require_no_answers(args.out)
+    notebooks = chosen(args.notebooks)
+    if words := estimate(notebooks, args.profile, args.jobs):
+        print(words, flush=True)
+    try:
+        results = run(notebooks, args.profile, args.jobs, args.out, args.timeout)
+    except KeyboardInterrupt:
+        print(f"\nstopped; the report of the notebooks that had finished is in {args.out}", file=sys.stderr)
+        return 130
+    print(report_table(results))
+    if args.update_times:
+        update_times(notebooks, results)
+    return int(any(result.status != "passed" for result in results))
+
+
+def chosen(names: list[str]) -> list[Path]:
+    """The notebooks of these names or paths, all of the course's where none is named."""
+    here = [Path("notebooks"), Path(__file__).resolve().parents[2] / "notebooks"]
+    course = next((sorted(d.glob("[0-9]*.ipynb")) for d in here if d.is_dir()), [])
+    known = {path.stem: path for path in course} | {path.stem[:2]: path for path in course}
+    if not names and not course:
+        raise ValueError("no notebooks/ directory here: run this in a clone of the course, or name the notebooks")
+    return [Path(n) if Path(n).is_file() else pick(known, Path(n).stem, "notebook") for n in names] or course
+
+
+def start(args: argparse.Namespace) -> int:
+    from .instructor.editions import hand_out
+
+    print(*hand_out(chosen([]), args.out), sep="\n")
+    print(f"open them with: jupyter lab --notebook-dir={args.out}")
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    import nbformat
+
+    from .instructor import editions
+
+    editions.require_no_answers(args.out)
+    folder = args.out.resolve().name
+    for path in chosen(args.notebooks):
+        target = args.out / (f"source/{path.stem}" if args.edition == "nbgrader" else "") / path.name
+        if target.resolve() == path.resolve():
+            raise ValueError(f"{args.out} holds the notebooks themselves: choose another directory")
+        notebook = nbformat.read(path, as_version=4)
+        if args.edition:
+            notebook = editions.EDITIONS[args.edition](notebook, path.stem)
+        else:
+            notebook = editions.hosted(notebook, f"{folder}/{path.name}", args.hosted)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        editions.write(target, nbformat.writes(notebook))
+        print(target)
+    if args.edition == "nbgrader":
+        editions.write(args.out / "nbgrader_config.py", editions.CONFIGURATION)
+        print(f"next: cd {args.out}; nbgrader generate_assignment NAME")
+    if args.hosted:
+        print(f"next: commit these as {folder}/ at the top of {args.hosted}, on its branch main, and push: there the "
+              "links lead")
+    return 0
+
+
+def progress(args: argparse.Namespace) -> int:
+    import json
+
+    from . import exercises
+    from .tools.progress import attempts, obstacle, path
+
+    done, rows = attempts(), []
+    for lesson in exercises.LESSONS:
+        written, left = exercises.of_lesson(lesson), []
+        for name in (exercise.name for exercise in written):
+            tries = [line["outcome"] for line in done.get(name, [])]
+            state = "solved" if "correct" in tries else "tried" if tries else "open"
+            rows.append({"lesson": lesson, "exercise": name, "state": state, "attempts": len(tries)})
+            left += [name.split(".")[1]] if state != "solved" else []
+        solved = len(written) - len(left)
+        print(f"{lesson:26} {solved:2} of {len(written):2} solved" + (f"; left: {', '.join(left)}" if solved else ""))
+    if why := obstacle():
+        print(f"your checks cannot be kept ({why}): set CNNCOURSE_PROGRESS to a file that you can write")
+    else:
+        print(f"your checks are kept in {path()}, on this machine alone")
+    if args.report:
+        args.report.write_text(json.dumps({"exercises": rows, "checks": done}, indent=1), encoding="utf-8")
+        print(f"the report for your instructor is {args.report}")
+    return 0
+
+
+def exam(args: argparse.Namespace) -> int:
+    from .instructor.exam import write
+
+    sheet, key = write(args.seed, args.out)
+    print(f"the sheet is {sheet}, its key {key}")
+    return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from .tools.doctor import checks, render
+
+    found = checks(args.root)
+    print(render(found))
+    return int(any(check.ok is False for check in found))
+
+
+def compare(args: argparse.Namespace) -> int:
+    import torch
+
+    from .models import MODELS
+    from .trace import diff, stages
+
+    with torch.device("meta"):  # shapes without numbers: no network is too large
+        nets = [pick(MODELS, name, "model")() for name in (args.first, args.second)]
+    for name, net in zip((args.first, args.second), nets, strict=True):
+        print(f"{name}, for one image of {' x '.join(map(str, net.input_shape))}\n{stages(net)}\n")
+    print(f"what {args.second} has more (+) or less (-) than {args.first}\n{diff(*nets)}")
+    if args.picture:
+        from .show.architecture import draw
+
+        draw({args.first: stages(nets[0]), args.second: stages(nets[1])}, args.colour).save(args.picture)
+        print(f"\nboth are drawn in {args.picture}")
+    return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict, astuple
+
+    import torch
+
+    from .runs.record import machine, versions
+    from .tools.bench import SUITES
+
+    suites = [pick(SUITES, name, "suite of measurements") for name in args.what or SUITES]
+    print(f"times faster: median [lowest - highest] of {args.rounds} rounds, {torch.get_num_threads()} threads, "
+          f"torch {torch.__version__}")
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)  # before half an hour of measuring
+    line, rows = "{:46} {:26} {:22} {}".format, []
+    print(line("ours", "other", "wall", "cpu"), flush=True)
+    try:
+        for suite in suites:
+            for row in suite(args.rounds, args.device):
+                print(line(*astuple(row)), flush=True)  # a row may take minutes, and all of them half an hour
+                rows.append(asdict(row))
+    finally:
+        if args.json:
+            where = {"device": torch.cuda.get_device_name() if args.device == "cuda" else args.device,
+                     "threads": torch.get_num_threads()}
+            args.json.write_text(json.dumps({"machine": machine() | where, "versions": versions(),
+                                             "rounds": args.rounds, "rows": rows}, indent=1), encoding="utf-8")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
+    main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function: Callable, help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(function.__name__, help=help, description=help,
+                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub.set_defaults(function=function)
+        return sub
+
+    commands_for_lessons(command)
+    commands_for_networks(command)
+    return main
+
+
+def commands_for_lessons(command: Callable) -> None:
+    sub = command(doctor, "Say what is installed, what is missing and what to do.")
+    sub.add_argument("--root", type=Path, default=DATA, help="where data sets lie")
+
+    sub = command(run, "Execute notebooks and report status, seconds and peak memory of each.")
+    sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")
+    sub.add_argument("--profile", default="tiny", help="how much work the notebooks do: tiny, laptop or full")
+    sub.add_argument("--update-times", action="store_true", help="write seconds and memory into the notebooks' headers")
+    sub.add_argument("--jobs", type=positive, default=1, metavar="N", help="notebooks executed at the same time")
+    sub.add_argument("--timeout", type=positive, metavar="SECONDS", help="that a cell may take; by default 15 minutes "
+                     "in tiny, 4 hours in laptop, and any time in full")
+    sub.add_argument("--out", type=Path, default=Path("build/course"), metavar="DIR", help="for the executed notebooks")
+
+    sub = command(start, "Copy the notebooks into a folder of your own. What you have written there stays.")
+    sub.add_argument("out", nargs="?", type=Path, default=Path("my_notebooks"), metavar="DIR", help="your folder")
+
+    sub = command(progress, "Say which exercises are solved.")
+    sub.add_argument("--report", type=Path, metavar="FILE", help="write one file for the instructor")
+
+    sub = command(export, "Write another edition of the notebooks, from the same source.")
+    sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")
+    edition = sub.add_mutually_exclusive_group(required=True)
+    for name, words in (("solutions", "every exercise answered"), ("clean", "code and headings only, for recall"),
+                        ("nbgrader", "assignments that nbgrader generates and grades")):
+        edition.add_argument(f"--{name}", dest="edition", action="store_const", const=name, help=words)
+    edition.add_argument("--hosted", metavar="OWNER/NAME", help="with links that open it on Colab and Kaggle, and a "
+                         "cell that installs the course there, from your copy of the repository on GitHub: the links "
+                         "lead to the folder DIR at the top of its branch main, so commit it there and push")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the edition goes")
+
+    sub = command(exam, "Write a sheet of convolution arithmetic with fresh numbers, and its key.")
+    sub.add_argument("--seed", type=int, required=True, help="of the numbers: the same seed, the same sheet")
+    sub.add_argument("--out", type=Path, default=Path("exam"), metavar="DIR", help="for exam.md and key.md")
+
+
+def commands_for_networks(command: Callable) -> None:
+    sub = command(compare, "Print the tables of two networks, and what differs.")
+    sub.add_argument("first", metavar="MODEL", help="a name such as vgg11")
+    sub.add_argument("second", metavar="MODEL", help="another, such as vgg16")
+    sub.add_argument("--picture", type=Path, metavar="FILE", help="draw both into this .svg file as well")
+    sub.add_argument("--colour", default="macs", help="of the picture: parameters, macs or memory")
+
+    sub = command(bench, "Measure the course's programs against the usual ones, as ratios.")
+    sub.add_argument("what", nargs="*", metavar="SUITE", help="models, loop, steps, busy or start; by default "
+                     "all of them")
+    sub.add_argument("--rounds", type=positive, default=5, metavar="N", help="how often each pair is measured")
+    sub.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
+    sub.add_argument("--json", type=Path, metavar="FILE", help="write the rows and the machine here as well")
+
+    sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
+    sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20")
+    sub.add_argument("--option", type=option, action="append", default=[], metavar="NAME=VALUE",
+                     help="of the network, such as he_init=false; may be repeated")
+    sub.add_argument("--data", default="digits", help="digits, shapes, mnist, fashion_mnist, cifar10, "
+                     "cifar100 or folder")
+    sub.add_argument("--recipe", help="a name in recipes.py; by default one that suits the network")
+    sub.add_argument("--epochs", type=positive, help="in place of the recipe's")
+    sub.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout")
+    sub.add_argument("--device", type=device, help="cpu, cuda or mps; by default the GPU that is here")
+    sub.add_argument("--root", type=Path, default=DATA, help="where the data set lies, or is downloaded to")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
+    sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    sub.add_argument("--record", action="store_true", help="add the record to those that the course ships")
+    sub.add_argument("--workers", type=int, default=0, metavar="N", help="processes that decode photographs")
+    sub.add_argument("--autocast", action="store_true", help="convolutions in bfloat16, for GPUs and processors "
+                     "that compute in it")
+    sub.add_argument("--compile", action="store_true", help="torch.compile: a slow start, then faster steps")
+
+    sub = command(records, "List the recorded runs, and say which no longer match their recipe and code.")
+    sub.add_argument("models", nargs="*", metavar="MODEL", help="only these; by default all")
+    sub.add_argument("--data", help="only runs on this data set")
+    sub.add_argument("--epochs", type=positive, help="only runs of this length")
+    sub.add_argument("--plot", type=Path, metavar="FILE", help="draw their curves into this file (.png, .svg, .pdf)")
+
+
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is expected, not '{text}'")
+    return int(text)
+
+
+def device(text: str) -> str:
+    from .loop.devices import devices
+
+    here = devices()
+    if text not in here:
+        raise argparse.ArgumentTypeError(f"PyTorch finds no device '{text}' on this machine: choose "
+                                         f"{' or '.join(here)}")
+    return text
+
+
+def option(text: str) -> tuple[str, object]:
+    """"he_init=false" → ("he_init", False)"""
+    import json
+
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        raise argparse.ArgumentTypeError(
+            f"NAME=VALUE with a number, true or false is expected, not '{text}'") from None
+
+
+def main() -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console may lack a sign
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    args = parser().parse_args()
+    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    try:
+        return args.function(args)
+    except ModuleNotFoundError as error:
+        print(f"cnncourse: {args.function.__name__} needs {error.name}, which is not installed: in the folder of "
+              'the course, python -m pip install -c constraints.txt -e ".[lab]"', file=sys.stderr)
+        return 2
+    except (ValueError, OSError) as error:
+        print(f"cnncourse: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ncnncourse: stopped by hand", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The arithmetic of convolution: output size, receptive field, parameters and costs. Plain Python, no torch.
+"""Lesson 1: output size, receptive field, parameters and costs of convolutions. Plain Python, no torch.
 
 Letters: n input size, k kernel size, s stride, p padding on each side, d dilation (all in pixels, one axis).
 A MAC is one multiply-accumulate; biases, normalisation, activations and pooling count as zero MACs.

@@ -1,4 +1,4 @@
-"""Convolution and pooling written out, and local response normalisation as its paper prints it.
+"""Lessons 1, 3 and 8: convolution and pooling written out, and local response normalisation as its paper prints it.
 
 Shapes: images N x C x H x W, weights C_out x C_in x K x K, bias C_out.
 What is written out is for reading; `torch.nn.functional` does the same faster.

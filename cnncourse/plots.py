@@ -1,4 +1,4 @@
-"""Figures. They take data (records, arrays), not models, and return a matplotlib Figure.
+"""Lessons 1 to 7 and 9: figures. They take data (records, arrays), not models, and return a matplotlib Figure.
 
 Colours are those of Okabe and Ito, which colour-blind readers can tell apart; markers and line styles repeat them.
 """
@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .record import Record
+    from .runs.record import Record
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")

@@ -1,4 +1,4 @@
-"""Hyper-parameters as data: the papers' recipes, short ones for a laptop, and the profiles of the notebooks."""
+"""Lessons 1 to 9: the papers' hyper-parameters as data, short recipes for a laptop, the profiles of the notebooks."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -76,6 +76,11 @@ class Recipe:
         return lr_scheduler.SequentialLR(optimizer, [slow, main], milestones=[rise])
 
 
+LAPTOP = Recipe(
+    source="this course: CIFAR-10 in twenty minutes on a laptop",
+    lr=0.1, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle",
+    why={"lr": "the ResNet paper's", "weight_decay": "the usual value for short schedules; the paper has 1e-4",
+         "schedule": "one cycle reaches in 24 epochs what steps reach in many more (Smith 2018)"})
 RECIPES = {
     "short": Recipe(
         source="this course: for networks with batch normalisation, in minutes on a laptop",
@@ -94,30 +99,21 @@ RECIPES = {
         optimizer="adam", lr=3e-3, batch_size=32, epochs=35, schedule="one_cycle",
         why={"lr": "three times Adam's default: a network of 60,000 weights bears it, AlexNet does not",
              "epochs": "on digits, 35 take some seconds and end near 99 % test accuracy; MNIST needs 24"}),
-    "laptop": Recipe(
-        source="this course: CIFAR-10 in twenty minutes on a laptop",
-        lr=0.1, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle",
-        why={"lr": "the ResNet paper's", "weight_decay": "the usual value for short schedules; the paper has 1e-4",
-             "schedule": "one cycle reaches in 24 epochs what steps reach in many more (Smith 2018)"}),
-    "laptop_smooth": Recipe(
-        source="this course: as laptop, with smoothed labels",
-        lr=0.1, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle", label_smoothing=0.1,
+    "laptop": LAPTOP,
+    "laptop_smooth": replace(
+        LAPTOP, source="this course: as laptop, with smoothed labels", label_smoothing=0.1,
         why={"label_smoothing": "the network should not become certain (Inception v3, Section 7); its training loss "
              "cannot be compared with that of other recipes"}),
-    "laptop_unaugmented": Recipe(
-        source="this course: as laptop, on the training images as they are",
-        lr=0.1, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle", augment="none",
+    "laptop_unaugmented": replace(
+        LAPTOP, source="this course: as laptop, on the training images as they are", augment="none",
         why={"augment": "to measure what augmentation does: everything else is laptop's"}),
-    "laptop_gentle": Recipe(
-        source="this course: as laptop, for networks without batch normalisation",
-        lr=0.02, nesterov=True, weight_decay=5e-4, batch_size=128, epochs=24, schedule="one_cycle",
-        why={"lr": "VGG-16 for small images begins to learn at 0.02 and falls back to chance on the way to 0.1",
-             "schedule": "as laptop"}),
+    "laptop_gentle": replace(
+        LAPTOP, source="this course: as laptop, for networks without batch normalisation", lr=0.02,
+        why={"lr": "VGG-16 for small images begins to learn at 0.02 and falls back to chance on the way to 0.1"}),
     "laptop_adam": Recipe(
         source="this course: as laptop_gentle, with Adam",
         optimizer="adam", lr=3e-4, batch_size=128, epochs=24, schedule="one_cycle",
-        why={"lr": "VGG-16 for small images learns at 0.0003 and falls back to chance on the way to Adam's 0.001",
-             "schedule": "as laptop"}),
+        why={"lr": "VGG-16 for small images learns at 0.0003 and falls back to chance on the way to Adam's 0.001"}),
     "alexnet": Recipe(
         source="Krizhevsky et al. 2012, Section 5",
         lr=0.01, weight_decay=5e-4, batch_size=128, epochs=90, schedule="plateau", augment="crop_flip",
@@ -152,12 +148,6 @@ RECIPES = {
         why={"milestones": "divided by 10 at 32 K and 48 K of 64 K iterations",
              "epochs": "64 K iterations of 128, of 45 K training images as here; on all 50 K they are 164 epochs",
              "augment": "4 pixels of zeros on each side, a random crop of 32, and mirroring: Section 4.2"}),
-    "resnet110_cifar": Recipe(
-        source="He et al. 2016, Section 4.2, for 110 layers",
-        lr=0.1, weight_decay=1e-4, batch_size=128, epochs=182, schedule="steps", milestones=(0.5, 0.75),
-        warm_up=400 / 64_000, augment="crop_flip",
-        why={"warm_up": "the paper trains at 0.01 for about 400 iterations first, because 0.1 is too large to start; "
-             "here the rate rises from 0.01 to 0.1 in that time"}),
     "tutorial_resnet_steps": Recipe(
         source="a widely read tutorial on ResNet for CIFAR-10, corrected",
         lr=0.1, weight_decay=1e-4, batch_size=256, epochs=150, schedule="steps", milestones=(1 / 3, 2 / 3),

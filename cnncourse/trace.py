@@ -1,18 +1,18 @@
-"""What a network does to a shape, stage by stage, without running its arithmetic.
+"""Lessons 1 to 8: what a network does to a shape, stage by stage, without running its arithmetic.
 
 Works on any nn.Module that calls its direct children: parameters are replaced by stand-ins on PyTorch's meta device,
 which know shapes but hold no numbers, so that VGG-16's table needs neither 550 MB nor a second.
 """
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch.utils.flop_counter import FlopCounterMode
 
 from .arithmetic import grow
 
@@ -47,39 +47,41 @@ class Difference:
     changed: str
 
 
-HEADS = {"macs": "MACs", "field": "receptive field", "first": "output of the first", "second": "of the second"}
+HEADINGS = {"macs": "MACs", "field": "receptive field", "first": "output of the first", "second": "of the second"}
+ABSENT = Stage("-", "", 0, 0, 0, 0)  # beside a stage that only one of two networks has
 
 
 class Table(list):
     """Rows of equal dataclasses, shown as a table in a notebook and as aligned text in a terminal."""
 
     def cells(self) -> list[list[str]]:
-        columns = [field.name for field in fields(self[0])]
-        sign = "+" if isinstance(self[0], Difference) else ""
-        return [[HEADS.get(name, name) for name in columns]] + [
-            [cell(name, getattr(row, name), sign) for name in columns] for row in self]
+        """The headings, and the texts of each row."""
+        columns = list(vars(self[0]))
+        return [[HEADINGS.get(column, column) for column in columns],
+                *([cell(row, column) for column in columns] for row in self)]
 
     def __repr__(self) -> str:
-        rows = self.cells()
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        numeric = [field.type in (int, "int") for field in fields(self[0])]
-        return "\n".join("  ".join(text.rjust(w) if right else text.ljust(w)
-                                   for text, w, right in zip(row, widths, numeric, strict=True)).rstrip()
-                         for row in rows)
+        columns = []
+        for texts, value in zip(zip(*self.cells(), strict=True), vars(self[0]).values(), strict=True):
+            width = max(map(len, texts))
+            columns.append([text.rjust(width) if isinstance(value, int) else text.ljust(width) for text in texts])
+        return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
     def _repr_html_(self) -> str:
-        def line(tag, row):
-            return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in row) + "</tr>"
+        def line(tag, texts):
+            return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
 
-        head, *rows = self.cells()
+        headings, *rows = self.cells()
         body = "".join(line("td", row) for row in rows)
-        return f"<table><thead>{line('th', head)}</thead><tbody>{body}</tbody></table>"
+        return f"<table><thead>{line('th', headings)}</thead><tbody>{body}</tbody></table>"
 
 
-def cell(column: str, value: int | str, sign: str) -> str:
+def cell(row: object, column: str) -> str:
+    value = getattr(row, column)
     if column == "memory":
         return f"{value / 1e6:,.2f} MB"
-    return f"{value:{sign if value else ''},}" if isinstance(value, int) else value
+    sign = "+" if value and isinstance(row, Difference) else ""
+    return f"{value:{sign},}" if isinstance(value, int) else value
 
 
 def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, depth: int = 1) -> Table:
@@ -95,29 +97,26 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
     if input_shape is None and not hasattr(model, "input_shape"):
         raise ValueError(f"{type(model).__name__} has no `input_shape` that says which images it takes: give "
                          "input_shape=(channels, height, width)")
-    rows, open_stages, storages = [], [], {}  # storages are kept, so that no later tensor gets the same address
-    receptive = Fields()
+    rows, running = Table(), []  # running: of each stage that is being computed, its memory, and the FLOPs before it
+    storages = set()  # those seen: a view, or the same tensor again, is not new memory
+    flops = FlopCounterMode(display=False)
 
     def enter(module, inputs):
-        open_stages.append([0, 0])  # MACs, memory
-        known(inputs[0])
-
-    def leave(name, module, output):
-        rows.append(Stage(name, shape_of(output), parameters(module), *open_stages.pop(), receptive.longer(output)))
-
-    def known(tensor):
-        storage = tensor.untyped_storage()  # a view, or the same tensor again, is not new memory
-        before = len(storages)
-        storages[storage._cdata] = storage
-        return len(storages) == before
+        running.append([0, flops.get_total_flops()])
+        storages.add(inputs[0].untyped_storage())
 
     def measure(module, _, output):
-        if not open_stages:
+        if not running:
             raise ValueError(f"{type(model).__name__} calls a {type(module).__name__} of one of its children without "
                              "calling that child: let the child's own forward call it")
-        open_stages[-1][0] += macs(module, single(module, output))
-        if not known(output):
-            open_stages[-1][1] += 4 * output.numel()
+        storage = single(module, output).untyped_storage()
+        if storage not in storages:
+            running[-1][0] += 4 * output.numel()
+            storages.add(storage)
+
+    def leave(name, module, output):
+        memory, before = running.pop()
+        rows.append(row(name, module, output, flops.get_total_flops() - before, memory))
 
     children = opened(model, depth) or [(type(model).__name__, model)]
     shared = dict.fromkeys(m for _, child in children for m in child.modules())  # a layer of two children counts once
@@ -126,14 +125,19 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
         handles += [child.register_forward_pre_hook(enter)]
         handles += [child.register_forward_hook(lambda m, _, out, name=name: leave(name, m, out))]
     try:
-        with receptive:
+        with flops, Fields():
             output = single(model, on_meta(model, input_shape or model.input_shape))
     finally:
         for handle in handles:
             handle.remove()
-    rows.append(Stage("total", shape_of(output), parameters(model), sum(row.macs for row in rows),
-                      sum(row.memory for row in rows), receptive.longer(output)))
-    return Table(rows)
+    rows.append(row("total", model, output, flops.get_total_flops(), sum(row.memory for row in rows)))
+    return rows
+
+
+def row(name: str, module: nn.Module, output: Tensor, flops: int, memory: int) -> Stage:
+    """A FLOP is half a multiply-accumulate."""
+    field = max(field for field, jump in getattr(output, "axes", PIXEL))
+    return Stage(name, " x ".join(map(str, output.shape[1:])), parameters(module), flops // 2, memory, field)
 
 
 def opened(model: nn.Module, depth: int, prefix: str = "") -> list[tuple[str, nn.Module]]:
@@ -168,38 +172,32 @@ def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def diff(first: nn.Module, second: nn.Module, input_shape: tuple[int, int, int] | None = None, depth: int = 1) -> Table:
+def diff(first: nn.Module, second: nn.Module, input_shape: tuple[int, int, int] | None = None) -> Table:
     """Two networks side by side, stage by stage: output shapes, and what the second has more (+) or less (-).
 
     Stages are paired by name, or, where most names differ, by output shape. Layers that differ in an option are listed,
     so that networks of equal shapes can be told apart. input_shape: by default each network's own.
     """
-    rows = [stages(net, input_shape, depth)[:-1] for net in (first, second)]
-    layers = [{name: kinds(child) for name, child in opened(net, depth)} for net in (first, second)]
-    names = [[row.name for row in table] for table in rows]
-    same_names = len(set(names[0]) & set(names[1])) > max(map(len, names)) / 2
-    keys = names if same_names else [[row.output for row in table] for table in rows]
+    (*ones, total_of_first), (*twos, total_of_second) = (stages(net, input_shape) for net in (first, second))
+    same_names = len({one.name for one in ones} & {two.name for two in twos}) > max(len(ones), len(twos)) / 2
+    keys = [[stage.name if same_names else stage.output for stage in found] for found in (ones, twos)]
     pairs = []
     for tag, i, i_end, j, j_end in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         if tag == "equal":
-            pairs += zip(rows[0][i:i_end], rows[1][j:j_end], strict=True)
+            pairs += zip(ones[i:i_end], twos[j:j_end], strict=True)
         else:
-            pairs += [(row, None) for row in rows[0][i:i_end]] + [(None, row) for row in rows[1][j:j_end]]
-    table = Table()
-    for one, two in pairs:
-        a, b = (layers[i][row.name] if row else Counter() for i, row in enumerate((one, two)))
-        title = " / ".join(dict.fromkeys(row.name if row else "-" for row in (one, two)))
-        table.append(difference(title, one, two, a, b))
-    totals = [sum(counts.values(), Counter()) for counts in layers]
-    table.append(difference("total", costs(first, input_shape), costs(second, input_shape), *totals))
-    return table
+            pairs += [(one, ABSENT) for one in ones[i:i_end]] + [(ABSENT, two) for two in twos[j:j_end]]
+    had, has = ({ABSENT.name: Counter()} | {name: kinds(child) for name, child in opened(net, 1)}
+                for net in (first, second))
+    return Table([*(difference(one, two, had[one.name], has[two.name]) for one, two in pairs),
+                  difference(total_of_first, total_of_second, kinds(first), kinds(second))])
 
 
-def difference(stage: str, one: Stage | None, two: Stage | None, a: Counter, b: Counter) -> Difference:
-    changed = [f"{sign}{n} {kind}" for sign, more in (("+", b - a), ("-", a - b)) for kind, n in more.items()]
-    return Difference(stage, one.output if one else "", two.output if two else "",
-                      (two.parameters if two else 0) - (one.parameters if one else 0),
-                      (two.macs if two else 0) - (one.macs if one else 0), ", ".join(changed))
+def difference(one: Stage, two: Stage, had: Counter, has: Counter) -> Difference:
+    """had, has: what `kinds` says of the stage in the first network and in the second."""
+    changed = [f"{sign}{n} {kind}" for sign, more in (("+", has - had), ("-", had - has)) for kind, n in more.items()]
+    return Difference(" / ".join(dict.fromkeys([one.name, two.name])), one.output, two.output,
+                      two.parameters - one.parameters, two.macs - one.macs, ", ".join(changed))
 
 
 def kinds(module: nn.Module) -> Counter:
@@ -209,23 +207,24 @@ def kinds(module: nn.Module) -> Counter:
 
 
 def kind(layer: nn.Module) -> str:
-    def square(size):
-        return size if isinstance(size, tuple) else (size, size)
+    def size(value, short=False):
+        rows, columns = value if isinstance(value, tuple) else (value, value)
+        return f"{rows}" if short and rows == columns else f"{rows}x{columns}"
 
-    def option(word, size, usual):
-        rows, columns = square(size)
-        return "" if rows == columns == usual else f" {word} {rows if rows == columns else f'{rows}x{columns}'}"
+    def unusual(**usual):
+        """The options that are not as usual, such as " stride 2"."""
+        found = {name: size(getattr(layer, name), short=True) for name in usual}
+        return "".join(f" {name} {text}" for name, text in found.items() if text != str(usual[name]))
 
     match layer:
         case nn.Conv2d():
-            return "conv {}x{}".format(*layer.kernel_size) + option("stride", layer.stride, 1) + option(
-                "padding", layer.padding, 0) + option("groups", layer.groups, 1) + " no bias" * (layer.bias is None)
+            return (f"conv {size(layer.kernel_size)}" + unusual(stride=1, padding=0, groups=1)
+                    + " no bias" * (layer.bias is None))
         case nn.MaxPool2d() | nn.AvgPool2d():
             name = "max" if isinstance(layer, nn.MaxPool2d) else "average"
-            return f"{name} pool " + "{}x{}".format(*square(layer.kernel_size)) + option(
-                "stride", layer.stride, 1) + option("padding", layer.padding, 0) + " ceil" * layer.ceil_mode
+            return f"{name} pool {size(layer.kernel_size)}" + unusual(stride=1, padding=0) + " ceil" * layer.ceil_mode
         case nn.AdaptiveAvgPool2d():
-            return "average pool to {}x{}".format(*square(layer.output_size))
+            return f"average pool to {size(layer.output_size)}"
         case nn.BatchNorm2d():
             return f"batch norm eps {layer.eps:g}"
         case nn.Linear():
@@ -235,32 +234,25 @@ def kind(layer: nn.Module) -> str:
     return str(layer)
 
 
+PIXEL = ((1, 1), (1, 1))  # (field, jump) of rows and of columns, before the first layer
+
+
 class Fields(TorchDispatchMode):
     """Receptive fields, from the operations themselves, whichever module or function calls them.
 
-    Each tensor carries (field, jump) for its rows and for its columns, as in `arithmetic.receptive_field`. Where
-    branches meet, the largest field counts.
+    Each tensor gets an attribute `axes`: (field, jump) of its rows and of its columns, as in
+    `arithmetic.receptive_field`. Where branches meet, the largest field counts.
     """
-
-    def __init__(self):
-        super().__init__()
-        self.known = WeakTensorKeyDictionary()
-
-    def of(self, tensor: Tensor) -> tuple[tuple[int, int], ...]:
-        return self.known.get(tensor, ((1, 1), (1, 1)))
-
-    def longer(self, tensor: Tensor) -> int:
-        return max(field for field, jump in self.of(tensor))
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         outputs = function(*args, **(kwargs or {}))
         inputs = [t for a in args for t in (a if isinstance(a, list | tuple) else [a]) if isinstance(t, Tensor)]
-        seen = [self.known[t] for t in inputs if t in self.known] or [((1, 1), (1, 1))]
-        before = [max(axis) for axis in zip(*seen, strict=True)]  # rows, columns
+        known = [getattr(t, "axes", PIXEL) for t in inputs] or [PIXEL]
+        before = [max(axis) for axis in zip(*known, strict=True)]  # rows, columns
         output = outputs[0] if isinstance(outputs, tuple) else outputs
-        windows = window(function.overloadpacket.__name__, args, output)
         if isinstance(output, Tensor):
-            self.known[output] = tuple(grow(*axis, k, s) for axis, (k, s) in zip(before, windows, strict=True))
+            windows = window(function.overloadpacket.__name__, args, output)
+            output.axes = tuple(grow(*axis, k, s) for axis, (k, s) in zip(before, windows, strict=True))
         return outputs
 
 
@@ -293,12 +285,14 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
 
     Raises ValueError where the network cannot take such an image.
     """
-    state = {k: v.to("meta") for k, v in (*model.named_parameters(), *model.named_buffers())}  # shared ones once
+    # Each module's own, once: where a layer has two names, PyTorch would put a stand-in back for its weight.
+    state = {f"{path}.{name}".removeprefix("."): tensor.to("meta") for path, module in model.named_modules()
+             for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))}
     was_training = {m: m.training for m in model.modules()}
     model.eval()  # in training, batch normalisation refuses a batch of one
     try:
         with torch.no_grad():
-            return functional_call(model, state, torch.empty(1, *input_shape, device="meta"))
+            return functional_call(model, state, torch.empty(1, *input_shape, device="meta"), tie_weights=False)
     except RuntimeError as error:
         shape = " x ".join(map(str, input_shape))
         raise ValueError(f"{type(model).__name__} cannot take an image of {shape}: {error}") from error
@@ -318,16 +312,3 @@ def single(module: nn.Module, output: object) -> Tensor:
 def parameters(module: nn.Module) -> int:
     """Numbers that training changes. Running statistics of batch normalisation are not among them."""
     return sum(p.numel() for p in module.parameters())
-
-
-def macs(module: nn.Module, output: Tensor) -> int:
-    """Multiply-accumulates of one image in a convolution or a linear layer; all other layers count as zero."""
-    if isinstance(module, nn.Conv2d):
-        return output[0].numel() * module.weight[0].numel()
-    if isinstance(module, nn.Linear):
-        return output[0].numel() * module.in_features
-    return 0
-
-
-def shape_of(output: Tensor) -> str:
-    return " x ".join(map(str, output.shape[1:]))

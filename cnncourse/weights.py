@@ -1,4 +1,4 @@
-"""Weights from one network into another, and torchvision's pretrained weights into the course's own classes."""
+"""Lessons 2 to 6 and 9: weights from one network into another, and torchvision's pretrained ones into ours."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,24 +12,9 @@ from . import pick
 from .models import MODELS
 
 # The course's networks that torchvision has too, each with its name there. All of them are trained on ImageNet.
-TORCHVISION = {
-    "alexnet_owt": "alexnet",
-    "vgg11": "vgg11",
-    "vgg13": "vgg13",
-    "vgg16": "vgg16",
-    "vgg19": "vgg19",
-    "vgg11_bn": "vgg11_bn",
-    "vgg13_bn": "vgg13_bn",
-    "vgg16_bn": "vgg16_bn",
-    "vgg19_bn": "vgg19_bn",
-    "googlenet_bn": "googlenet",
-    "inception_v3": "inception_v3",
-    "resnet18": "resnet18",
-    "resnet34": "resnet34",
-    "resnet50": "resnet50",
-    "resnet101": "resnet101",
-    "resnet152": "resnet152",
-}
+TORCHVISION = {"alexnet_owt": "alexnet", "googlenet_bn": "googlenet"} | {name: name for name in (
+    "vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn",
+    "inception_v3", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")}
 FROM_TENSORFLOW = ("googlenet_bn", "inception_v3")  # their files hold auxiliary heads; trained on pixels from -1 to 1
 
 
@@ -68,11 +53,10 @@ def pretrained(name: str, progress: bool = True) -> tuple[nn.Module, Callable]:
     state = torch.load(fetched(weights.url, progress), weights_only=True)
     options, normalisation = {}, {}
     if name in FROM_TENSORFLOW:
-        state = {key: tensor for key, tensor in state.items() if not key.startswith(("aux", "AuxLogits"))}
         options, normalisation = {"aux_logits": False, "init_weights": False}, {"mean": (0.5,) * 3, "std": (0.5,) * 3}
     with torch.device("meta"):  # no memory: the tensors of the file take their places
         source = models.get_model(theirs, **options)
-    source.load_state_dict(state, assign=True)
+    source.load_state_dict({key: state[key] for key in source.state_dict()}, assign=True)  # without auxiliary heads
     return copy_in_order(source, MODELS[name]()).eval(), weights.transforms(**normalisation)
 
 

@@ -18,6 +18,13 @@ torch.backends.mps.is_available = functools.cache(lambda: False)  # PyTorch itse
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals, forks and sockets of POSIX")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker("soak")
+
+
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     torch.manual_seed(0)

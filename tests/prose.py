@@ -8,6 +8,7 @@ lists those that nothing in the notebook vouches for.
 import ast
 import re
 import sys
+from math import isclose
 from pathlib import Path
 
 import nbformat
@@ -33,45 +34,39 @@ def claims(text: str) -> list[tuple[str, float, int, str | None]]:
     found = []
     for match in NUMBER.finditer(text):
         digits, unit = match.groups()
-        plain = digits.replace(",", "")
-        value = float(plain)
-        year = plain == digits and 1900 <= value <= 2035 and unit in (None, "s")  # 2012, the 1990s
-        if year:
-            continue
-        if unit or "." in digits or "," in digits or len(plain) >= 4:
-            found.append((match.group(), value, decimals(plain), unit))
+        value = float(digits.replace(",", ""))
+        year = digits.isdigit() and 1900 <= value <= 2035 and unit in (None, "s")  # 2012, the 1990s
+        if not year and (unit or not digits.isdigit() or value >= 1000):
+            found.append((match.group(), value, len(digits.partition(".")[2]), unit))
     return found
-
-
-def decimals(number: str) -> int:
-    return len(number.partition(".")[2])
 
 
 def printed(cells: list) -> set[tuple[float, int, str]]:
     """Every number that a code cell prints or shows: value, decimals, and a unit behind it."""
     found = set()
-    for cell in cells:
-        for output in cell.outputs:
-            stream = output.output_type == "stream" and output.name == "stdout"
-            text = output.text if stream else output.get("data", {}).get("text/plain", "")
-            for number, share in PRINTED.findall(text):
-                plain = number.replace(",", "")
-                found.add((float(plain), 99 if "e" in plain else decimals(plain), share.strip()))
+    for output in (output for cell in cells for output in cell.outputs):
+        stream = output.output_type == "stream" and output.name == "stdout"
+        text = output.text if stream else output.get("data", {}).get("text/plain", "")
+        for digits, unit in PRINTED.findall(text):
+            decimals = 99 if "e" in digits else len(digits.partition(".")[2])
+            found.add((float(digits.replace(",", "")), decimals, unit.strip()))
     return found
 
 
 def asserted(cells: list) -> set[float]:
-    """Every number that a code cell asserts of something computed."""
-    found = set()
-    for cell in cells:
-        lines = "\n".join(line for line in cell.source.splitlines() if not line.lstrip().startswith(("%", "!")))
-        for node in ast.walk(ast.parse(lines)):
-            if isinstance(node, ast.Assert) and any(isinstance(n, ast.Name) for n in ast.walk(node.test)):
-                for part in ast.walk(node.test):
-                    value = constant(part)
-                    if isinstance(value, int | float):
-                        found.add(float(value))
-    return found
+    """Every number that a code cell asserts of something computed; so are those that literals give: 2 * 32 * 32."""
+    literal = ast.BinOp | ast.UnaryOp | ast.Constant | ast.operator | ast.unaryop
+    tests = [node.test for cell in cells for node in ast.walk(python_of(cell)) if isinstance(node, ast.Assert)]
+    parts = [part for test in tests if any(isinstance(node, ast.Name) for node in ast.walk(test))
+             for part in ast.walk(test) if isinstance(part, ast.expr)]
+    values = [eval(ast.unparse(part)) for part in parts if all(isinstance(node, literal) for node in ast.walk(part))]
+    return {float(value) for value in values if isinstance(value, int | float)}
+
+
+def python_of(cell) -> ast.Module:
+    """What a code cell says, without commands to the notebook."""
+    lines = cell.source.splitlines()
+    return ast.parse("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!"))))
 
 
 def proven(value: float, places: int, unit: str | None, shown: set, known: set[float]) -> bool:
@@ -79,22 +74,14 @@ def proven(value: float, places: int, unit: str | None, shown: set, known: set[f
     millions if they are printed as such (61 steps prove no 61 million).
     """
     scaled = value * SCALES.get(unit, 1)
-    if any(close(v, k) for v in (value, scaled) for k in known):
+    if any(isclose(v, k) for v in (value, scaled) for k in known):
         return True
     if unit in SHARES:
-        return any(close(value, v) and digits >= places and share in SHARES[unit] or close(scaled, v) and digits >= 2
-                   for v, digits, share in shown)
+        return any(isclose(value, v) and digits >= places and share in SHARES[unit] or
+                   isclose(scaled, v) and digits >= 2 for v, digits, share in shown)
     large = SCALES.get(unit, 1) >= 1000
-    return any(close(value, v) and digits >= places and (scale or not large) or scaled != value and close(scaled, v)
+    return any(isclose(value, v) and digits >= places and (scale or not large) or scaled != value and isclose(scaled, v)
                for v, digits, scale in shown)
-
-
-def constant(node: ast.AST) -> object:
-    """The value of a literal, or of arithmetic on literals such as 2 * 32 * 32; None for anything else."""
-    arithmetic = ast.BinOp | ast.UnaryOp | ast.Constant | ast.operator | ast.unaryop
-    if isinstance(node, ast.expr) and all(isinstance(n, arithmetic) for n in ast.walk(node)):
-        return eval(compile(ast.Expression(node), "", "eval"), {})
-    return None
 
 
 def unproven(path: Path) -> list[str]:
@@ -109,10 +96,6 @@ def unproven(path: Path) -> list[str]:
     texts = [c.source for c in body if c.cell_type == "markdown" and not c.source.startswith("## References")]
     return [f"{number} in: {' '.join(line.split())}" for text in texts for line in text.split("\n\n")
             for number, *claim in claims(line) if not proven(*claim, shown, known)]
-
-
-def close(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-9 * max(abs(a), abs(b))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import re
 import runpy
 import sys
 from functools import cache
+from inspect import getdoc
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
@@ -14,9 +15,10 @@ import torch
 import torchvision
 from facts import build
 
-from cnncourse import cli, trace
-from cnncourse.architecture import CHANNELS, DEPTH, MAP, QUANTITIES, WIDTH, draw
+from cnncourse import __main__ as cli
+from cnncourse import trace
 from cnncourse.models import MODELS
+from cnncourse.show.architecture import CHANNELS, DEPTH, MAP, QUANTITIES, WIDTH, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 CUBOID = re.compile(r"M(\S+) (\S+)h(\S+)v(\S+)h\S+zl(\S+) ")
@@ -59,16 +61,11 @@ def test_every_stage_has_its_name_its_shape_and_its_number(name):
         _, blocks, words = parse(picture.svg)
         assert len(blocks) == len(words) == len(table(name)) - 1
         for row, (first, *rest) in zip(table(name), words, strict=False):
-            said = " ".join(rest)
-            assert first == row.name and said.startswith(f"{row.output} ")
-            assert near(said.removeprefix(row.output), getattr(row, colour))
+            shape, number, unit = re.fullmatch(r"(.+) ([\d.]+) ?([KMG]?)B?", " ".join(rest)).groups()  # 7 x 7 39.6 MB
+            assert (first, shape) == (row.name, row.output)
+            value = float(number) * {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}[unit]
+            assert value == pytest.approx(getattr(row, colour), rel=0.005)  # three digits
         assert len(picture._repr_html_()) < 30_000
-
-
-def near(said, value):
-    """Whether "1.58 G" or "39.6 MB" is the value with three digits."""
-    number, unit = said.split()[0], said.replace("B", "").split()[1:]
-    return float(number) * {"K": 1e3, "M": 1e6, "G": 1e9}.get("".join(unit), 1) == pytest.approx(value, rel=0.005)
 
 
 @each
@@ -76,11 +73,9 @@ def test_edges_follow_the_square_roots_of_channels_rows_and_columns(name):
     shapes = [sizes(row) for row in table(name)[:-1]]
     most, largest = max(c for c, *_ in shapes), max(max(h, w) for _, h, w in shapes)
     _, blocks, _ = parse(draw({name: table(name)}).svg)
-    for row, (c, h, w), (_, _, across, up, oblique, _) in zip(table(name), shapes, blocks, strict=False):
-        assert across == pytest.approx(CHANNELS * sqrt(c / most), abs=0.06)
-        assert up == pytest.approx(MAP * sqrt(h / largest), abs=0.06)
-        vector = "x" not in row.output
-        assert oblique == pytest.approx(0 if vector else DEPTH * MAP * sqrt(w / largest), abs=0.06)
+    for row, (c, h, w), (_, _, *edges, _) in zip(table(name), shapes, blocks, strict=False):
+        oblique = DEPTH * MAP * sqrt(w / largest) if "x" in row.output else 0  # a vector has none
+        assert edges == pytest.approx([CHANNELS * sqrt(c / most), MAP * sqrt(h / largest), oblique], abs=0.06)
 
 
 @each
@@ -184,14 +179,12 @@ def test_a_file_is_an_svg_with_a_background(tmp_path, monkeypatch, capsys):
         draw({"a": table("lenet5")}).save(tmp_path / "both.png")
 
 
-def test_the_books_page_shows_every_network_once_with_a_sentence_in_the_order_of_models():
+def test_the_books_page_shows_every_network_once_with_its_docstring_in_the_order_of_models():
     book = runpy.run_path(str(Path(__file__).parent.parent / "book" / "pictures.py"))
-    sentences = {name: sentence for networks in book["NETWORKS"].values() for name, sentence in networks.items()}
-    assert list(sentences) == list(MODELS) and len(set(sentences.values())) == len(MODELS)
-    assert all(sentence.endswith(".") for sentence in sentences.values())
     page = book["gallery"]({name: table(name) for name in MODELS})
-    for name, sentence in sentences.items():
-        assert f"### `{name}`\n\n{sentence}\n\n{draw({name: table(name)})._repr_html_()}\n" in page
+    places = [page.index(f"### `{name}`\n\n{getdoc(MODELS[name])}\n\n{draw({name: table(name)})._repr_html_()}\n")
+              for name in MODELS]
+    assert places == sorted(places)
     assert page.count("<svg ") == len(MODELS) + len(book["PAIRS"]) and len(page) < 1_000_000
 
 
@@ -217,38 +210,25 @@ BOXES = """svg => {
         return [word, box.left - origin.x, box.top - origin.y, box.right - origin.x, box.bottom - origin.y];
     }).filter(([word, left, , right]) => right > left);
 }"""
-SHOWN = [["lenet5"], ["alexnet"], ["vgg16"], ["googlenet"], ["inception_v3"], ["resnet20"], ["vgg16", "resnet50"]]
+SHORT = trace.stages(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), (3, 8, 8))
+SHOWN = {name: {name: table(name)} for name in ("lenet5", "alexnet", "vgg16", "googlenet", "inception_v3", "resnet20")}
+SHOWN |= {"two": SHOWN["vgg16"] | {"resnet50": table("resnet50")}, "layers": {"layers": layers_of_torchvision()}}
+SHOWN |= {f"a title of {n} words": {" ".join(["normalisation"] * n): SHORT} for n in (10, 18)}
 
 
 @pytest.fixture(scope="module")
 def page(browser):
-    page = browser.new_page()
+    page = browser.new_page(viewport={"width": WIDTH + 100, "height": 800})  # nothing shrinks
     yield page
     page.close()
 
 
-@pytest.mark.parametrize("names", [*SHOWN, []], ids=lambda names: "_".join(names) or "layers_of_torchvision")
-def test_letters_lie_inside_the_picture_and_on_nothing_else(page, names):
-    show(page, draw({name: table(name) for name in names} or {"layers": layers_of_torchvision()}))
-    letters_have_room(page, 30)
-
-
-def test_a_long_title_is_not_cut_off(page):
-    short = trace.stages(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), (3, 8, 8))
-    for length in (5, 9):
-        show(page, draw({" ".join(["Batch normalisation"] * length): short}, "memory"))
-        letters_have_room(page, 10)
-
-
-def show(page, picture):
-    page.set_viewport_size({"width": WIDTH + 100, "height": 800})  # nothing shrinks
-    page.set_content(PAGE.format("#fff", "#000", picture._repr_html_()))
-
-
-def letters_have_room(page, least):
+@pytest.mark.parametrize("shown", SHOWN)
+def test_letters_lie_inside_the_picture_and_on_nothing_else(page, shown):
+    page.set_content(PAGE.format("#fff", "#000", draw(SHOWN[shown], "memory")._repr_html_()))
     width, height = page.eval_on_selector("svg", "svg => [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height]")
     boxes = page.eval_on_selector("svg", BOXES)
-    assert len(boxes) > least
+    assert len(boxes) > 10
     for i, (word, left, top, right, bottom) in enumerate(boxes):
         assert left >= -0.5 and top >= 0 and right <= width + 1 and bottom <= height, word
         for other, x, y, x_end, y_end in boxes[i + 1:]:

@@ -7,11 +7,13 @@ import pytest
 import torch
 from conftest import needs_posix
 
-from cnncourse import bench, cli, trace
-from cnncourse.cli import chosen
+from cnncourse import __main__ as cli
+from cnncourse import trace
+from cnncourse.__main__ import chosen
 from cnncourse.models.vgg import vgg11_small
-from cnncourse.record import Record
-from cnncourse.train import read_checkpoint
+from cnncourse.runs.checkpoints import read_checkpoint
+from cnncourse.runs.record import Record
+from cnncourse.tools import bench
 
 
 def command(monkeypatch, *words):
@@ -52,6 +54,7 @@ def test_an_export_onto_the_notebook_itself_leaves_it_as_it_is(tmp_path, monkeyp
 
 
 @needs_posix
+@pytest.mark.soak
 def test_ctrl_c_leaves_record_and_checkpoint_and_says_so(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "cnncourse", "train", "mnist_cnn", "--epochs", "1000", "--out", tmp_path],

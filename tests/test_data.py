@@ -1,32 +1,52 @@
+"""The data sets that `load` gives, and the batches that are made of them. test_photographs has the lesson's folder."""
+
 import hashlib
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from cnncourse import checksums, data
+from cnncourse import data
+from cnncourse.datasets import checksums
+from cnncourse.datasets.folders import decoded
 
 
-def test_digits_are_split_into_fixed_stratified_parts():
-    digits = data.load("digits")
-    assert [len(s) for s in (digits.train, digits.validation, digits.test)] == [1200, 237, 360]
-    assert digits.image_shape == (1, 8, 8) and digits.train.images.dtype == torch.uint8
-    counts = digits.test.labels.bincount()
-    assert counts.min() >= 35 and counts.max() <= 37
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def splits(images):
+    return images.train, images.validation, images.test
+
+
+def test_digits_are_scikit_learns_in_the_stratified_split_that_it_draws():
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    bunch = load_digits()
+    rest, test = train_test_split(np.arange(1797), test_size=360, stratify=bunch.target, random_state=0)
+    train, validation = train_test_split(rest, test_size=237, stratify=bunch.target[rest], random_state=0)
     torch.manual_seed(123)  # a training seed must not move the split
     np.random.seed(123)
-    again = data.load("digits")
-    assert torch.equal(digits.test.images, again.test.images)
-    assert digits.test.labels[:12].tolist() == [7, 6, 3, 7, 7, 3, 2, 8, 9, 3, 2, 6]
-    rows = {bytes(i.numpy().tobytes()) for i in digits.train.images}
-    assert sum(bytes(i.numpy().tobytes()) in rows for i in digits.test.images) == 0
+    digits = data.load("digits")
+    assert digits.image_shape == (1, 8, 8) and digits.train.images.dtype == torch.uint8
+    for split, indices in zip(splits(digits), (train, validation, test), strict=True):
+        assert np.array_equal(split.labels, bunch.target[indices])
+        assert np.array_equal(split.images[:, 0], (bunch.images[indices] * 255 / 16).round())
 
 
+def test_the_photographs_are_scikit_learns():
+    from sklearn.datasets import load_sample_image
 
+    for name in ("china.jpg", "flower.jpg"):
+        assert np.array_equal(data.photograph(name), load_sample_image(name).transpose(2, 0, 1) / np.float32(255))
 
 
 def test_size_and_channels_are_those_asked_for():
@@ -37,17 +57,22 @@ def test_size_and_channels_are_those_asked_for():
     assert shapes.image_shape == (1, 32, 32) and len(shapes.train) == 100 and len(shapes.test) == 1000
 
 
-def test_large_shapes_are_drawn_only_when_asked_for():
-    shapes = data.load("shapes", size=128, limit=8)
-    assert isinstance(shapes.test.images, data.Lazy)
+def test_fewer_images_are_the_first_of_each_set(digits):
+    few = digits.first(5)
+    assert [len(split) for split in splits(few)] == [5, 5, 5]
+    assert torch.equal(few.test.images, digits.test.images[:5]) and few.mean is digits.mean
+
+
+def no_image_is_in_two_sets(images):
+    sets = [set(split.images.items) for split in splits(images)]
+    return len(set.union(*sets)) == sum(map(len, splits(images)))
+
+
+def test_large_shapes_are_drawn_only_when_asked_for_and_none_is_in_two_sets():
+    shapes = data.load("shapes", size=128)
+    assert isinstance(shapes.test.images, data.Lazy) and no_image_is_in_two_sets(shapes)
     images, labels = next(iter(shapes.batches("train", 4)))
     assert images.shape == (4, 3, 128, 128) and labels.shape == (4,)
-
-
-def test_batches_are_normalised_by_the_training_images():
-    digits = data.load("digits")
-    images = torch.cat([x for x, _ in digits.batches("train", 100)])
-    assert abs(images.mean()) < 1e-5 and abs(images.std() - 1) < 1e-4
 
 
 def test_statistics_are_those_of_the_pixels_and_need_little_memory():
@@ -55,15 +80,38 @@ def test_statistics_are_those_of_the_pixels_and_need_little_memory():
     pixels = images.transpose(0, 1).flatten(1).double() / 255
     for found, expected in zip(data.statistics(images), (pixels.mean(1), pixels.std(1)), strict=True):
         assert torch.equal(found, expected.float())
-    code = ("import torch; from cnncourse.data import statistics; from cnncourse.record import peak_memory\n"
+    code = ("import torch; from cnncourse.data import statistics; from cnncourse.loop.devices import peak_memory\n"
             "images = torch.randint(0, 255, (3000, 3, 100, 100), dtype=torch.uint8); before = peak_memory()\n"
             "statistics(images); print((peak_memory() - before) / images.nbytes)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 4  # as doubles they would take 8 times the images' memory or more
 
 
-def test_equal_seeds_give_equal_batches_and_epochs_differ():
-    digits = data.load("digits")
+@pytest.mark.parametrize("call, words", [
+    (lambda d: data.load("cifar11"), "no data set 'cifar11': did you mean cifar10"),
+    (lambda d: data.load("digits", channels=2), "1 channel .* or 3 .*, not 2"),
+    (lambda d: data.load("digits", size=0), "at least 1 pixel"),
+    (lambda d: data.load("folder"), "existing directory"),
+    (lambda d: d.batches("train", 2000), "batch of 2000 is larger than the 1200 training images"),
+    (lambda d: d.batches("train", 0), "at least one image"),
+    (lambda d: d.batches("train", 8, "rotate"), "no augmentation 'rotate'"),
+    (lambda d: d.batches("tests", 8), "no split 'tests': did you mean test"),
+    (lambda d: d.batches("train", 32, share=(0, 3)), "batch of 32 cannot be shared equally by 3 processes"),
+    (lambda d: data.Batches(d.train, 8, torch.zeros(3), torch.ones(3)), "of 3 channels but the images have 1"),
+])
+def test_bad_input_is_refused_in_one_clear_sentence(call, words, digits):
+    with pytest.raises(ValueError, match=words):
+        call(digits)
+
+
+# Batches
+
+def test_batches_are_normalised_by_the_training_images(digits):
+    images = torch.cat([x for x, _ in digits.batches("train", 100)])
+    assert abs(images.mean()) < 1e-5 and abs(images.std() - 1) < 1e-4
+
+
+def test_equal_seeds_give_equal_batches_and_epochs_differ(digits):
     first, second = (digits.batches("train", 64, "crop", seed=3) for _ in range(2))
     for (a, x), (b, y) in zip(first, second, strict=True):
         assert torch.equal(a, b) and torch.equal(x, y)
@@ -74,9 +122,9 @@ def test_equal_seeds_give_equal_batches_and_epochs_differ():
 
 
 @pytest.mark.parametrize("name, mirrored", [("crop_flip", True), ("crop", False), ("own", False)], ids=str)
-def test_augmentation_is_drawn_for_each_image_and_every_crop_is_a_window(name, mirrored):
+def test_augmentation_is_drawn_for_each_image_and_every_crop_is_a_window(name, mirrored, digits):
     """Digits are not mirrored: a mirrored 3 is no digit."""
-    name = data.load("digits").augment if name == "own" else name
+    name = digits.augment if name == "own" else name
     gradient = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(200, 1, 1, 1) + 1
     split = data.Split(gradient, torch.zeros(200, dtype=torch.long))
     batches = data.Batches(split, 200, torch.zeros(1), torch.ones(1), name)
@@ -88,81 +136,63 @@ def test_augmentation_is_drawn_for_each_image_and_every_crop_is_a_window(name, m
     assert found == windows and len(found) == (18 if mirrored else 9)
 
 
-def test_evaluation_keeps_order_and_every_image():
-    digits = data.load("digits")
-    labels = torch.cat([y for _, y in digits.batches("test", 100)])
-    assert torch.equal(labels, digits.test.labels)
+def test_training_leaves_out_a_last_batch_that_is_not_full_and_evaluation_keeps_it_and_the_order(digits):
+    training, evaluation = data.load("digits", limit=130).batches("train", 64), list(digits.batches("test", 128))
+    assert [len(y) for _, y in training] == [64, 64] and len(training) == 2
+    assert [len(y) for _, y in evaluation] == [128, 128, 104]
+    assert torch.equal(torch.cat([y for _, y in evaluation]), digits.test.labels)
 
 
-def test_training_leaves_out_a_last_batch_that_is_not_full_and_evaluation_keeps_it():
-    digits = data.load("digits", limit=130)
-    batches = digits.batches("train", 64)
-    assert [len(y) for _, y in batches] == [64, 64] and len(batches) == 2
-    assert [len(y) for _, y in digits.batches("test", 128)] == [128, 128, 104]
+def test_processes_take_their_own_parts_of_the_same_batches(digits):
+    whole, *parts = (list(digits.batches("train", 64, "crop_flip", seed=1, share=share))
+                     for share in ((0, 1), (0, 2), (1, 2)))
+    for (x, y), (first, a), (second, b) in zip(whole, *parts, strict=True):
+        assert torch.equal(x[0::2], first) and torch.equal(x[1::2], second)
+        assert torch.equal(y[0::2], a) and torch.equal(y[1::2], b)
 
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: data.load("cifar11"), "no data set 'cifar11': did you mean cifar10"),
-    (lambda: data.load("digits", channels=2), "1 channel .* or 3 .*, not 2"),
-    (lambda: data.load("digits", size=0), "at least 1 pixel"),
-    (lambda: data.load("digits").batches("train", 2000), "batch of 2000 is larger than the 1200 training images"),
-    (lambda: data.load("digits").batches("train", 0), "at least one image"),
-    (lambda: data.load("digits").batches("train", 8, "rotate"), "no augmentation 'rotate'"),
-    (lambda: data.load("digits").batches("tests", 8), "no split 'tests': did you mean test"),
-    (lambda: data.load("folder"), "existing directory"),
-])
-def test_bad_input_is_refused_in_one_clear_sentence(call, words):
-    with pytest.raises(ValueError, match=words):
-        call()
+# Sets that are downloaded
 
-
-@pytest.mark.parametrize("name, files", [("mnist", "MNIST/raw"), ("cifar10", "cifar-10-batches-py"),
-                                         ("cifar100", "cifar-100-python"), ("fashion_mnist", "FashionMNIST/raw")])
-def test_an_absent_data_set_says_what_to_put_where(name, files, tmp_path, monkeypatch):
-    from torchvision.datasets import mnist, utils
+@pytest.fixture(params=checksums.MD5)
+def downloaded(request, tmp_path, monkeypatch):
+    """(name, files) of a set whose files are there, with nothing in them but their names, and no way to get others."""
+    from torchvision.datasets import cifar, mnist
 
     def offline(*_, **__):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(utils, "_urlretrieve", offline)
-    monkeypatch.setattr(mnist, "download_and_extract_archive", offline)
-    with pytest.raises(FileNotFoundError, match=f"{files}.*'digits' or 'shapes'"):
-        data.load(name, root=tmp_path)
+    for module in (cifar, mnist):
+        monkeypatch.setattr(module, "download_and_extract_archive", offline)
+    names = list(checksums.MD5[request.param])
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    monkeypatch.setitem(checksums.MD5, request.param, {n: hashlib.md5(n.encode()).hexdigest() for n in names})
+    return request.param, [tmp_path / name for name in names]
 
 
-@pytest.mark.parametrize("name", checksums.MD5)
+def test_an_absent_data_set_says_what_to_put_where(downloaded, tmp_path):
+    """Also where only one file is missing."""
+    name, files = downloaded
+    for missing in (files[-1:], files):
+        for file in missing:
+            file.unlink(missing_ok=True)
+        with pytest.raises(FileNotFoundError, match=r"\(no route to host\).*'digits' or 'shapes'") as error:
+            data.load(name, root=tmp_path)
+        assert [file for file in files if str(file) in str(error.value)] == missing
+
+
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>Log in", b"\0\0\x08\x03\0\0\xea\x60", "whole"],
                          ids=["empty", "a web page", "cut short", "of another set"])
-def test_a_damaged_file_is_named_before_it_is_read_and_kept(name, content, tmp_path, monkeypatch):
+def test_a_damaged_file_is_named_before_it_is_read_and_kept(downloaded, content, tmp_path):
     """Also where the set cannot be read at all, and where the file is a whole one of another set."""
-    files = [tmp_path / file for file in checksums.MD5[name]]
-    monkeypatch.setitem(checksums.MD5, name, {file: hashlib.md5(file.encode()).hexdigest()
-                                              for file in checksums.MD5[name]})
-    for path, file in zip(files, checksums.MD5[name], strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.encode())
+    name, files = downloaded
     content = files[0].read_bytes() if content == "whole" else content
     files[-1].write_bytes(content)
     with pytest.raises(ValueError) as error:
         data.load(name, root=tmp_path)
     assert str(error.value).startswith(f"{files[-1]} is damaged: delete what is damaged, and ")
     assert files[-1].read_bytes() == content
-
-
-def test_an_incomplete_data_set_says_which_file_is_missing(tmp_path, monkeypatch):
-    from torchvision.datasets import mnist
-
-    def offline(*_, **__):
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(mnist, "download_and_extract_archive", offline)
-    *rest, missing = checksums.MD5["mnist"]
-    monkeypatch.setitem(checksums.MD5, "mnist", dict.fromkeys([*rest, missing], hashlib.md5(b"").hexdigest()))
-    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
-    for file in rest:
-        (tmp_path / file).touch()
-    with pytest.raises(FileNotFoundError, match=r"as a whole \(t10k-labels-idx1-ubyte missing\) and could not"):
-        data.load("mnist", root=tmp_path)
 
 
 def test_the_checksums_are_those_that_torchvision_knows():
@@ -177,19 +207,52 @@ def test_the_checksums_are_those_that_torchvision_knows():
         assert list(checksums.MD5[name]) == files
 
 
-def photographs(root, classes=("cat", "dog"), n=10, size=(40, 30)):
+def test_torchvisions_images_keep_their_labels_and_are_split_by_class_with_none_in_two_sets(tmp_path, monkeypatch):
+    """A stand-in for CIFAR-10, whose pixels hold the label and the number of the image."""
+    class Numbered:
+        classes = ["even", "odd"]
+
+        def __init__(self, root, train, download):
+            numbers = np.arange(10_000 if train else 100)
+            self.targets, self.data = (numbers % 2).tolist(), np.zeros((len(numbers), 4, 4, 3), np.uint8)
+            self.data[:, 0, 3, 2] = numbers % 2  # row 0, column 3, blue
+            self.data[:, 1, 1, 0], self.data[:, 1, 2, 0] = numbers // 256, numbers % 256
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Numbered)
+    images = data.load("cifar10", root=tmp_path)
+    for split in splits(images):
+        assert torch.equal(split.images[:, 2, 0, 3].long(), split.labels) and split.labels.float().mean() == 0.5
+    train, validation = (set((256 * split.images[:, 0, 1, 1].long() + split.images[:, 0, 1, 2]).tolist())
+                         for split in (images.train, images.validation))
+    assert len(train) == len(validation) == 5000 and not train & validation
+
+
+@pytest.mark.parametrize("name, shape, mean", [
+    ("mnist", (1, 28, 28), [0.1307]), ("fashion_mnist", (1, 28, 28), [0.286]),
+    ("cifar10", (3, 32, 32), [0.4914, 0.4822, 0.4465])])
+def test_real_sets_have_their_published_statistics(name, shape, mean):
+    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
+    if checksums.look(name, root)[0]:
+        pytest.skip(f"{name} is not under {root}: set CNNCOURSE_DATA to check its loader")
+    real = data.load(name, root=root)
+    assert real.image_shape == shape and len(real.test) == 10_000 and len(real.validation) == 5000
+    assert np.allclose(real.mean, mean, atol=2e-3)
+
+
+# Folders
+
+def photographs(root, classes=("cat", "dog"), n=10):
     for k, name in enumerate(classes):
         (root / name).mkdir(parents=True)
         for i in range(n):
-            pixels = np.full((size[1], size[0], 3), 50 * k + i, np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i}.jpg")
+            Image.fromarray(np.full((30, 40, 3), 50 * k + i, np.uint8)).save(root / name / f"{i}.jpg")
 
 
 def test_a_folder_of_photographs_is_decoded_when_indexed(tmp_path):
     photographs(tmp_path)
     folder = data.load("folder", size=24, root=tmp_path)
     assert folder.classes == ("cat", "dog") and folder.image_shape == (3, 24, 24)
-    assert [len(s) for s in (folder.train, folder.validation, folder.test)] == [14, 3, 3]
+    assert [len(split) for split in splits(folder)] == [14, 3, 3]
     images, labels = next(iter(folder.batches("train", 14)))
     assert images.shape == (14, 3, 24, 24) and set(labels.tolist()) == {0, 1}
     assert ((images.mean((1, 2, 3)) > 0) == (labels == 1)).all()  # dogs are brighter
@@ -204,37 +267,30 @@ def test_batches_are_the_same_for_any_number_of_workers(tmp_path):
         assert torch.equal(x, y) and torch.equal(a, b)
 
 
-def test_processes_take_their_own_parts_of_the_same_batches():
-    digits = data.load("digits")
-    whole = list(digits.batches("train", 64, "crop", seed=1))
-    parts = [list(digits.batches("train", 64, "crop", seed=1, share=(rank, 2))) for rank in (0, 1)]
-    for (x, y), (first, a), (second, b) in zip(whole, *parts, strict=True):
-        assert torch.equal(x[0::2], first) and torch.equal(x[1::2], second)
-        assert torch.equal(y[0::2], a) and torch.equal(y[1::2], b)
-
-
-def test_statistics_of_another_number_of_channels_are_refused():
-    digits = data.load("digits")
-    with pytest.raises(ValueError, match="of 3 channels but the images have 1"):
-        data.Batches(digits.train, 8, torch.zeros(3), torch.ones(3))
-
-
 def test_a_folder_with_train_and_val_keeps_val_for_the_test(tmp_path):
     photographs(tmp_path / "train")
     photographs(tmp_path / "val", n=6)
     folder = data.load("folder", size=24, channels=1, root=tmp_path)
-    assert [len(s) for s in (folder.train, folder.validation, folder.test)] == [16, 4, 12]
-    assert folder.image_shape == (1, 24, 24)
+    assert [len(split) for split in splits(folder)] == [16, 4, 12] and folder.image_shape == (1, 24, 24)
+    assert {path.parts[-3] for path in folder.test.images.items} == {"val"}
+
+
+def test_five_images_of_a_class_give_every_set_some(tmp_path):
+    photographs(tmp_path, classes=("four", "of", "the", "least"), n=5)
+    photographs(tmp_path, classes=("many",), n=46)
+    folder, again = (data.load("folder", size=8, root=tmp_path) for _ in range(2))
+    counts = [split.labels.bincount().tolist() for split in splits(folder)]
+    assert counts == [[3, 3, 33, 3, 3], [1, 1, 7, 1, 1], [1, 1, 6, 1, 1]]  # classes in the order of the alphabet
+    assert again.train.images.items == folder.train.images.items and no_image_is_in_two_sets(folder)
 
 
 def test_photographs_are_turned_as_their_exif_data_says(tmp_path):
-    photographs(tmp_path)
     pixels = np.zeros((32, 32, 3), np.uint8)
     pixels[:16] = 255  # the top is white; orientation 6 turns it to the right
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(pixels).save(tmp_path / "cat" / "turned.jpg", exif=exif)
-    image = data.decoded(tmp_path / "cat" / "turned.jpg", (3, 32, 32))
+    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
+    image = decoded(tmp_path / "turned.jpg", (3, 32, 32))
     assert image[0, :, 20:].min() > 200 and image[0, :, :12].max() < 50
 
 
@@ -248,124 +304,33 @@ def test_every_kind_of_picture_keeps_its_brightness(tmp_path):
     for name, picture in pictures.items():
         picture.save(tmp_path / name)
         for channels in (1, 3):
-            pixels = data.decoded(tmp_path / name, (channels, 16, 16))
+            pixels = decoded(tmp_path / name, (channels, 16, 16))
             assert pixels.shape == (channels, 16, 16) and pixels.dtype == np.uint8, name
             assert abs(pixels.mean() - grey.mean()) < 2, name
 
 
 def test_files_that_are_not_images_are_named_and_skipped(tmp_path):
     photographs(tmp_path)
-    (tmp_path / "cat" / "notes.txt").write_text("not an image")
     whole = (tmp_path / "dog" / "0.jpg").read_bytes()
-    (tmp_path / "dog" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "dog" / ".DS_Store").write_bytes(b"x")
+    for name, content in {"notes.txt": b"not an image", "cut.jpg": whole[: len(whole) // 2], ".DS_Store": b"x",
+                          "bitmap.txt": b"P1 is the first photograph"}.items():  # P1 begins a bitmap of another kind
+        (tmp_path / "cat" / name).write_bytes(content)
+    Image.new("1", (14000, 14000)).save(tmp_path / "cat" / "huge.png")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         folder = data.load("folder", size=24, root=tmp_path)
-    assert sum(map(len, (folder.train, folder.validation, folder.test))) == 20
-    assert [n for n in ("notes.txt", "cut.jpg", "DS_Store") if any(n in str(w.message) for w in caught)] == [
-        "notes.txt", "cut.jpg"]
-
-
-def test_five_images_of_a_class_give_every_set_some(tmp_path):
-    photographs(tmp_path, classes=("four", "of", "the", "least"), n=5)
-    photographs(tmp_path, classes=("many",), n=46)
-    folder = data.load("folder", size=8, root=tmp_path)
-    counts = [split.labels.bincount().tolist() for split in (folder.train, folder.validation, folder.test)]
-    assert counts == [[3, 3, 33, 3, 3], [1, 1, 7, 1, 1], [1, 1, 6, 1, 1]]  # classes in the order of the alphabet
-    again = data.load("folder", size=8, root=tmp_path)
-    assert again.train.images.items == folder.train.images.items
-    assert no_image_is_in_two_sets(folder)
-
-
-def no_image_is_in_two_sets(images):
-    sets = [set(split.images.items) for split in (images.train, images.validation, images.test)]
-    return len(set.union(*sets)) == sum(len(split) for split in (images.train, images.validation, images.test))
-
-
-def test_no_shape_is_in_two_sets():
-    assert no_image_is_in_two_sets(data.load("shapes", size=65))
-
-
-def test_torchvisions_images_keep_their_labels_and_no_image_is_in_two_sets(tmp_path, monkeypatch):
-    """A stand-in for CIFAR-10, whose pixels hold the label and the number of the image."""
-    class Numbered:
-        classes = ["even", "odd"]
-
-        def __init__(self, root, train, download):
-            numbers = np.arange(10_000 if train else 100)
-            self.targets, self.data = (numbers % 2).tolist(), np.zeros((len(numbers), 4, 4, 3), np.uint8)
-            self.data[:, 0, 3, 2] = numbers % 2  # row 0, column 3, blue
-            self.data[:, 1, 1, 0], self.data[:, 1, 2, 0] = numbers // 256, numbers % 256
-
-    monkeypatch.setattr("torchvision.datasets.CIFAR10", Numbered)
-    images = data.load("cifar10", root=tmp_path)
-    for split in (images.train, images.validation, images.test):
-        assert torch.equal(split.images[:, 2, 0, 3].long(), split.labels) and 0 < split.labels.float().mean() < 1
-    train, validation = (set((256 * split.images[:, 0, 1, 1].long() + split.images[:, 0, 1, 2]).tolist())
-                         for split in (images.train, images.validation))
-    assert len(train) == len(validation) == 5000 and not train & validation
-
-
-def test_a_file_that_only_looks_like_an_image_is_skipped_too(tmp_path):
-    photographs(tmp_path)
-    (tmp_path / "cat" / "notes.txt").write_text("P1 is the first photograph")  # P1 begins a bitmap of another kind
-    Image.new("1", (14000, 14000)).save(tmp_path / "cat" / "huge.png")
-    with pytest.warns(UserWarning) as caught:
-        folder = data.load("folder", size=24, root=tmp_path)
-    assert len(folder.train) == 14
-    assert {name for name in ("notes.txt", "huge.png") if any(name in str(w.message) for w in caught)} == {
-        "notes.txt", "huge.png"}
+    assert sum(map(len, splits(folder))) == 20
+    skipped = {Path(str(w.message).partition(" is skipped")[0]).name for w in caught if "skipped" in str(w.message)}
+    assert skipped == {"notes.txt", "cut.jpg", "bitmap.txt", "huge.png"}
 
 
 def test_an_empty_folder_and_a_single_class_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="0 class directories"):
-        data.load("folder", root=tmp_path)
+    def refused(words):
+        with pytest.raises(ValueError, match=words):
+            data.load("folder", root=tmp_path)
+
+    refused("0 class directories")
     photographs(tmp_path, classes=("cat",))
-    with pytest.raises(ValueError, match=r"1 class directories \(cat\).*at least two"):
-        data.load("folder", root=tmp_path)
+    refused(r"1 class directories \(cat\).*at least two")
     (tmp_path / "dog").mkdir()
-    with pytest.raises(ValueError, match="'dog' holds 0 readable images"):
-        data.load("folder", root=tmp_path)
-
-
-@pytest.mark.parametrize("name, shape, mean", [
-    ("mnist", (1, 28, 28), [0.1307]), ("fashion_mnist", (1, 28, 28), [0.286]),
-    ("cifar10", (3, 32, 32), [0.4914, 0.4822, 0.4465])])
-def test_real_sets_have_their_published_statistics(name, shape, mean):
-    import os
-    from pathlib import Path
-
-    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
-    if not any((root / d).is_dir() for d in {"mnist": ["MNIST"], "fashion_mnist": ["FashionMNIST"],
-                                             "cifar10": ["cifar-10-batches-py"]}[name]):
-        pytest.skip(f"{name} is not under {root}: set CNNCOURSE_DATA to check its loader")
-    real = data.load(name, root=root)
-    assert real.image_shape == shape and len(real.test) == 10_000 and len(real.validation) == 5000
-    assert np.allclose(real.mean, mean, atol=2e-3)
-
-
-def test_the_digits_are_scikit_learns_in_the_split_that_it_draws():
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    rest, test = data.cut(np.arange(1797), bunch.target, 360)
-    train, validation = data.cut(rest, bunch.target, 237)
-    digits = data.load("digits")
-    for split, indices in ((digits.train, train), (digits.validation, validation), (digits.test, test)):
-        assert np.array_equal(split.labels, bunch.target[indices])
-        assert np.array_equal(split.images[:, 0], (bunch.images[indices] * 255 / 16).round())
-
-
-def test_the_photographs_are_scikit_learns():
-    from sklearn.datasets import load_sample_image
-
-    for name in ("china.jpg", "flower.jpg"):
-        assert np.array_equal(data.photograph(name), load_sample_image(name).transpose(2, 0, 1) / np.float32(255))
-
-
-def test_fewer_images_are_the_first_of_each_set():
-    digits = data.load("digits")
-    few = digits.first(5)
-    assert [len(split) for split in (few.train, few.validation, few.test)] == [5, 5, 5]
-    assert torch.equal(few.test.images, digits.test.images[:5]) and few.mean is digits.mean
+    refused("dog holds 0 readable images")

@@ -9,9 +9,11 @@ from torch.overrides import TorchFunctionMode
 
 from cnncourse import experiment, train
 from cnncourse.data import load
+from cnncourse.loop import devices
+from cnncourse.loop.devices import Speed
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
-from cnncourse.record import Record
-from cnncourse.train import Diverged, Speed
+from cnncourse.runs.record import Record
 
 GPUS = ("cuda", "mps")
 
@@ -41,8 +43,8 @@ class Disguise(TorchFunctionMode):
 @pytest.fixture
 def gpu(request, monkeypatch):
     """A machine with this kind of GPU, or two of Nvidia's."""
-    experiment.device_at_hand.cache_clear()
-    monkeypatch.setattr(experiment, "devices", lambda: ["cpu"] if request.param == "none" else [request.param, "cpu"])
+    devices.device_at_hand.cache_clear()
+    monkeypatch.setattr(devices, "devices", lambda: ["cpu"] if request.param == "none" else [request.param, "cpu"])
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 * (request.param == "cuda"))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA Stand-in")
     monkeypatch.setattr(torch.cuda, "set_device", lambda *_: None)
@@ -50,7 +52,7 @@ def gpu(request, monkeypatch):
     monkeypatch.setattr(torch.mps, "get_rng_state", torch.get_rng_state)
     with Disguise() as disguise:
         yield disguise
-    experiment.device_at_hand.cache_clear()
+    devices.device_at_hand.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,6 @@ def few():
     return load("digits", size=28, limit=64)
 
 
-none = pytest.mark.parametrize("gpu", ["none"], indirect=True)
 both = pytest.mark.parametrize("gpu", GPUS, indirect=True)
 
 
@@ -66,27 +67,22 @@ both = pytest.mark.parametrize("gpu", GPUS, indirect=True)
 def test_the_fastest_device_comes_first(found, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in found)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in found)
-    assert experiment.devices() == [*found, "cpu"]
+    assert devices.devices() == [*found, "cpu"]
 
 
-@pytest.mark.parametrize("gpu, name", [("cuda", "NVIDIA Stand-in"), ("mps", "Apple, by MPS")], indirect=["gpu"])
-def test_the_gpu_that_is_there_is_used_and_named_once(gpu, name, few, capsys):
-    kind = "cuda" if name.startswith("NVIDIA") else "mps"
+@pytest.mark.parametrize("gpu, kind, said", [
+    ("cuda", "cuda", "Training on the GPU: NVIDIA Stand-in\n"), ("mps", "mps", "Training on the GPU: Apple, by MPS\n"),
+    ("none", "cpu", "")], indirect=["gpu"])
+def test_the_gpu_that_is_there_is_used_and_named_once(gpu, kind, said, few, capsys):
     records = [experiment.run(model, few, "adam", epochs=1) for model in ("mnist_cnn", MODELS["mnist_cnn"]())]
     assert [record.config["device"] for record in records] == [kind, kind]
-    assert capsys.readouterr().out == f"Training on the GPU: {name}\n"
-    assert gpu.sent.count(kind) > 20  # weights, images and labels
-
-
-@none
-def test_without_a_gpu_nothing_is_said_and_the_processor_is_used(gpu, few, capsys):
-    assert experiment.run("mnist_cnn", few, "adam", epochs=1).config["device"] == "cpu"
-    assert not capsys.readouterr().out and not set(gpu.sent) & set(GPUS)
+    assert capsys.readouterr().out == said
+    assert gpu.sent.count(kind) > 20 and set(gpu.sent) & set(GPUS) <= {kind}  # weights, images and labels
 
 
 @both
 def test_a_device_that_is_named_is_obeyed(gpu, few, capsys, monkeypatch, tmp_path):
-    assert experiment.run("mnist_cnn", few, "adam", epochs=1, device="cpu").config["device"] == "cpu"
+    assert experiment.run("mnist_cnn", few, "adam", epochs=1, speed=Speed(device="cpu")).config["device"] == "cpu"
     assert not set(gpu.sent) & set(GPUS) and not capsys.readouterr().out
     for words, kinds in (((), GPUS), (("--device", "cpu"), ("cpu",))):
         out = tmp_path / "-".join(("out", *words))
@@ -120,7 +116,7 @@ def test_a_network_that_was_given_lies_afterwards_where_it_lay(gpu, ending, few,
 def test_each_device_has_the_switches_that_are_proven_there(gpu, few, monkeypatch):
     seen = []
     monkeypatch.setattr(experiment, "fit", lambda *args: seen.append(args) or iter(()))
-    kind = experiment.device_at_hand()
+    kind = devices.device_at_hand()
     record = experiment.run("mnist_cnn", few, "adam", speed=Speed(autocast=True, compile=False))
     (model, training, validation, optimizer, *_), = seen
     fast = kind == "cuda"
@@ -146,6 +142,6 @@ def test_processes_that_train_together_take_a_gpu_each_or_none(gpu, processes, e
     for rank in range(processes):
         for name, value in {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "LOCAL_RANK": rank}.items():
             monkeypatch.setenv(name, str(value))
-        experiment.device_at_hand.cache_clear()
-        assert experiment.device_at_hand() == expected
+        devices.device_at_hand.cache_clear()
+        assert devices.device_at_hand() == expected
     assert capsys.readouterr().out.count("Training on the GPU") == (expected == "cuda")

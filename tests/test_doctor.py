@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from cnncourse import checksums, doctor
-from cnncourse.doctor import Check, checks, render
+from cnncourse.datasets import checksums
+from cnncourse.tools import doctor
+from cnncourse.tools.doctor import Check, checks, render
 
 GB = 1e9
 

@@ -12,9 +12,11 @@ import nbformat
 import pytest
 from test_exercises import WRITTEN
 
-from cnncourse import cli, editions, exercises, grading
+from cnncourse import __main__ as cli
+from cnncourse import exercises
 from cnncourse.exercises import vgg
-from cnncourse.progress import note
+from cnncourse.instructor import editions, grading
+from cnncourse.tools.progress import note
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 lessons = pytest.mark.parametrize("lesson", WRITTEN)
@@ -34,13 +36,13 @@ def test_in_the_edition_with_solutions_every_check_is_correct(lesson):
             checked += 1
         elif "exercise" in cell.metadata.get("tags", []) or checked == 0 and "from cnncourse.exercises" in cell.source:
             exec(cell.source, space)
-    assert checked == len(exercises.of(lesson))
+    assert checked == len(exercises.of_lesson(lesson))
 
 
 @lessons
 def test_the_students_notebook_holds_no_solution(lesson):
     notebook = read(lesson)
-    for ex in exercises.of(lesson):
+    for ex in exercises.of_lesson(lesson):
         body = exercises.source(ex.function).split('"""')[-1]  # below the docstring
         lines = [" ".join(line.split()) for line in body.splitlines() if line.strip()]
         for cell in notebook.cells:
@@ -104,33 +106,35 @@ def test_a_students_copy_is_never_overwritten(tmp_path):
     ours = tmp_path / "02_lenet.ipynb"
     course, mine = read("02_lenet"), tmp_path / "mine" / "02_lenet.ipynb"
     nbformat.write(course, ours)
-    assert editions.start([ours], mine.parent) == [f"{mine}: copied"]
-    assert editions.start([ours], mine.parent) == [f"{mine}: kept as it is"]
+    assert editions.hand_out([ours], mine.parent) == [f"{mine}: copied"]
+    assert editions.hand_out([ours], mine.parent) == [f"{mine}: kept as it is"]
 
     newer = copy.deepcopy(course)
     newer.cells[0].source += "\nA new sentence."
     nbformat.write(newer, ours)
-    assert "replaced by the newer one" in editions.start([ours], mine.parent)[0]
+    assert "replaced by the newer one" in editions.hand_out([ours], mine.parent)[0]
 
     theirs = nbformat.read(mine, as_version=4)
     theirs.cells[3].source += "\nanswer = 42"
     nbformat.write(theirs, mine)
     written = mine.read_text()
-    assert "kept as it is" in editions.start([ours], mine.parent)[0]
+    assert "kept as it is" in editions.hand_out([ours], mine.parent)[0]
     newer.cells[0].source += " And another."
     nbformat.write(newer, ours)
-    assert "your answers are kept; the newer notebook is 02_lenet.new.ipynb" in editions.start([ours], mine.parent)[0]
+    said = editions.hand_out([ours], mine.parent)[0]
+    assert "your answers are kept; the newer notebook is 02_lenet.new.ipynb" in said
     assert mine.read_text() == written and "And another." in (mine.parent / "02_lenet.new.ipynb").read_text()
-    assert "kept as it is" in editions.start([ours], mine.parent)[0]
+    assert "kept as it is" in editions.hand_out([ours], mine.parent)[0]
 
     second = mine.parent / "02_lenet.new.ipynb"
     newer.cells[0].source += " A third."
     nbformat.write(newer, ours)
-    assert "notebook is 02_lenet.new.ipynb" in editions.start([ours], mine.parent)[0]  # nothing was written in that one
+    said = editions.hand_out([ours], mine.parent)[0]
+    assert "notebook is 02_lenet.new.ipynb" in said  # nothing was written in that one
     nbformat.write(theirs, second)
     newer.cells[0].source += " A fourth."
     nbformat.write(newer, ours)
-    assert "notebook is 02_lenet.new.new.ipynb" in editions.start([ours], mine.parent)[0]
+    assert "notebook is 02_lenet.new.new.ipynb" in editions.hand_out([ours], mine.parent)[0]
     assert "answer = 42" in second.read_text() and mine.read_text() == written
 
 
@@ -140,19 +144,19 @@ def test_a_damaged_copy_is_kept_and_does_not_keep_the_others_from_being_copied(t
     mine.mkdir()
     (mine / "01_convolution_arithmetic.ipynb").write_text(text)
     names = ["01_convolution_arithmetic.ipynb", "02_lenet.ipynb"]
-    first, second = editions.start([NOTEBOOKS / name for name in names], mine)
+    first, second = editions.hand_out([NOTEBOOKS / name for name in names], mine)
     assert "no readable notebook: give it another name" in first and second == f"{mine / names[1]}: copied"
     assert (mine / names[0]).read_text() == text
     (mine / names[0]).rename(mine / "damaged.ipynb")
-    assert editions.start([NOTEBOOKS / names[0]], mine) == [f"{mine / names[0]}: copied"]
+    assert editions.hand_out([NOTEBOOKS / names[0]], mine) == [f"{mine / names[0]}: copied"]
     (mine / ".cnncourse.json").write_text(text[:5])  # the list of what was copied
-    assert "kept as it is" in editions.start([NOTEBOOKS / names[0]], mine)[0]
+    assert "kept as it is" in editions.hand_out([NOTEBOOKS / names[0]], mine)[0]
 
 
 def test_where_the_list_of_copies_is_lost_no_answer_is(tmp_path):
     course, ours, mine = read("02_lenet"), tmp_path / "02_lenet.ipynb", tmp_path / "mine" / "02_lenet.ipynb"
     nbformat.write(course, ours)
-    editions.start([ours], mine.parent)
+    editions.hand_out([ours], mine.parent)
     theirs = nbformat.read(mine, as_version=4)
     theirs.cells[3].source += "\nanswer = 42"
     nbformat.write(theirs, mine)
@@ -160,7 +164,7 @@ def test_where_the_list_of_copies_is_lost_no_answer_is(tmp_path):
     (mine.parent / ".cnncourse.json").unlink()
     course.cells[0].source += " A new sentence."
     nbformat.write(course, ours)
-    assert "your answers are kept" in editions.start([ours], mine.parent)[0] and mine.read_text() == written
+    assert "your answers are kept" in editions.hand_out([ours], mine.parent)[0] and mine.read_text() == written
 
 
 def test_progress_names_what_is_left_and_reports_it(tmp_path, monkeypatch, capsys):
@@ -204,7 +208,7 @@ def test_nbgrader_grades_right_wrong_blank_endless_and_cheating_submissions(tmp_
         cell("exercises.stack.check(stack)", metadata={"tags": ["check"]})])
     source = tmp_path / "source" / "04" / "04.ipynb"
     source.parent.mkdir(parents=True)
-    monkeypatch.setattr(exercises, "of", lambda lesson: [vgg.stack])
+    monkeypatch.setattr(exercises, "of_lesson", lambda lesson: [vgg.stack])
     nbformat.write(editions.assignment(course, "04_vgg"), source)
     (tmp_path / "nbgrader_config.py").write_text(editions.CONFIGURATION)
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from cnncourse import cli
+from cnncourse import __main__ as cli
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -123,9 +123,9 @@ def test_a_python_that_cannot_be_used_is_told_which_ones_can(answer, sentence, t
 
 
 def test_a_command_whose_package_is_not_installed_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "cnncourse.execute", raising=False)
-    monkeypatch.setitem(sys.modules, "papermill", None)
+    monkeypatch.delitem(sys.modules, "cnncourse.tools.execute", raising=False)
+    monkeypatch.setitem(sys.modules, "nbclient", None)
     monkeypatch.setattr(sys, "argv", ["cnncourse", "run", "01"])
     assert cli.main() == 2
-    assert capsys.readouterr().err == ("cnncourse: run needs papermill, which is not installed: in the folder of the "
+    assert capsys.readouterr().err == ("cnncourse: run needs nbclient, which is not installed: in the folder of the "
                                        'course, python -m pip install -c constraints.txt -e ".[lab]"\n')

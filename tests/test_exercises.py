@@ -4,6 +4,7 @@ import ast
 import random
 import re
 import time
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,22 +13,31 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnncourse import exercises, progress
+from cnncourse import exercises
 from cnncourse.exercises import LESSONS, behaviour, exercise, googlenet, images
+from cnncourse.tools import progress
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WRITTEN = [lesson for lesson, module in LESSONS.items() if find_spec(f"cnncourse.exercises.{module}")]
-EVERY = [ex for lesson in WRITTEN for ex in exercises.of(lesson)]
+EVERY = [ex for lesson in WRITTEN for ex in exercises.of_lesson(lesson)]
 each = pytest.mark.parametrize("ex", EVERY, ids=lambda ex: ex.name)
 programs = pytest.mark.parametrize("ex, mistake", [(ex, m) for ex in EVERY for m in ex.mistakes],
                                    ids=lambda x: x.name if hasattr(x, "name") else x.__name__)
 SEEDS = 5
 
 
+def other_right_answers(ex):
+    """Those in right_answers/LESSON.py that are called like the exercise, with _2 and so on behind further ones."""
+    module, name = ex.name.split(".")
+    written = vars(import_module(f"right_answers.{module}"))
+    return [answer for key, answer in written.items() if re.fullmatch(rf"{name}(_\d)?", key)]
+
+
 @each
 def test_the_solution_and_another_right_answer_pass(ex):
-    assert ex.right, "there is more than one way to write it"
-    for answer in (ex.function, *ex.right):
+    others = other_right_answers(ex)
+    assert others, "there is more than one way to write it"
+    for answer in (ex.function, *others):
         for seed in range(SEEDS):
             result = ex.judge(answer, random.Random(seed))
             assert result and result.outcome == "correct", f"{answer.__name__}: {result}"
@@ -149,15 +159,16 @@ def test_an_exercise_says_its_task_minutes_level_and_three_hints(ex):
 @pytest.mark.parametrize("lesson", WRITTEN)
 def test_every_exercise_stands_in_its_notebook_unanswered(lesson):
     cells = nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4).cells
-    written = exercises.of(lesson)
+    written = exercises.of_lesson(lesson)
     assert len(written) >= 5
     stubs = [i for i, c in enumerate(cells) if "exercise" in c.metadata.get("tags", [])]
-    assert len(stubs) == len(written)
+    named = [ast.parse(cells[i].source).body[-1].name for i in stubs]
+    assert named == [ex.function.__name__ for ex in written], "each needs a cell tagged `exercise`, in the same order"
     for ex, i in zip(written, stubs, strict=True):
         name = ex.function.__name__
         task, stub = cells[i - 1], ast.parse(cells[i].source).body[-1]
         assert re.search(rf"\*{ex.minutes} minutes, {ex.level}\.\*", task.source), name
-        assert stub.name == name and parameters(stub) == parameters(ast.parse(exercises.source(ex.function)).body[0])
+        assert parameters(stub) == parameters(ast.parse(exercises.source(ex.function)).body[0])
         check = next(c for c in cells[i + 1:] if c.cell_type == "code" and "check" in c.metadata.get("tags", []))
         assert check.source == f"exercises.{name}.check({name})"
         assert "Not attempted" in check.outputs[0].data["text/plain"], f"{name} is answered in the student's notebook"
@@ -167,6 +178,21 @@ def parameters(definition) -> list[str]:
     if isinstance(definition, ast.ClassDef):
         definition = next(f for f in definition.body if isinstance(f, ast.FunctionDef) and f.name == "__init__")
     return [argument.arg for argument in definition.args.args]
+
+
+def test_an_edit_of_the_solution_is_a_mistake_and_must_fit_in_one_place():
+    double = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled)
+    double.mistakes_as_edits(("n + n", "n + 1", "You add one."),
+                             ("(n)", "(m)", "n + n", "3 * m", "You take three times the number."))
+    assert double.judge(lambda n: 1 + n, random.Random()).message == "You add one."
+    assert double.judge(lambda n: n + n + n, random.Random()).message == "You take three times the number."
+    for old in ("n", "n * 2"):
+        with pytest.raises(ValueError, match="times in the solution, not once"):
+            double.mistakes_as_edits((old, "1", ""))
+
+
+def doubled(n):
+    return n + n
 
 
 def test_an_endless_answer_is_stopped(monkeypatch):
@@ -182,20 +208,20 @@ def test_an_endless_answer_is_stopped(monkeypatch):
 
 
 def test_an_unknown_mistake_is_answered_with_the_first_difference():
-    @exercise(1, "easy", ("a", "b", "c"), cases=lambda chance: [(2, 3), (5, 4)])
+    @exercise(1, "easy", ("a", "b", "c"), cases=lambda rng: [(2, 3), (5, 4)])
     def product(n, m):
         return n * m
 
     assert product.judge(lambda n, m: n + m + 1, random.Random()).message == (
         "For n = `5`, m = `4`: your answer is `10`, the right one is `20`.")
-    layer = exercise(1, "easy", (), lambda chance: [(3,)], lambda net, n: behaviour(net, torch.ones(1, n)))(
+    layer = exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.ones(1, n)))(
         lambda n: nn.Linear(n, 2))
     message = layer.judge(lambda n: nn.Linear(n, 1), random.Random()).message
     assert "the number of parameters: your answer is `4`, the right one is `8`" in message
 
 
 def test_a_result_with_too_many_parts_is_told_which():
-    @exercise(1, "easy", ("a", "b", "c"), cases=lambda chance: [(2,)])
+    @exercise(1, "easy", ("a", "b", "c"), cases=lambda rng: [(2,)])
     def both(n):
         return {"sum": n + n}
 

@@ -13,7 +13,9 @@ import pytest
 from test_cli import command
 
 import cnncourse
-from cnncourse import doctor, exercises, progress
+from cnncourse import exercises
+from cnncourse.loop import threads
+from cnncourse.tools import doctor, progress
 
 MACHINE = 8  # cores of the stand-in
 UNLIMITED = "9223372036854771712"  # how version 1 says it
@@ -29,8 +31,8 @@ def host(tmp_path, monkeypatch):
             path.write_text(text + "\n")
         (tmp_path / "own").write_text(own + "\n")
 
-    monkeypatch.setattr(cnncourse, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(cnncourse, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(threads, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(threads, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(MACHINE)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: MACHINE)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=int(25e9), available=int(20e9)))
@@ -55,16 +57,16 @@ def host(tmp_path, monkeypatch):
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_the_usable_cores_are_those_that_the_control_groups_leave(own, files, cores, host):
     host(own, files)
-    assert cnncourse.cores() == cores
+    assert threads.cores() == cores
     ok, found = doctor.cores()
     assert ok and found.startswith(str(cores)) and ("limit" in found) == (cores < MACHINE)
 
 
 def test_without_control_groups_the_cores_are_those_of_the_process(host, monkeypatch):
-    assert cnncourse.cores() == MACHINE  # neither file is there
+    assert threads.cores() == MACHINE  # neither file is there
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert cnncourse.cores() == 1
+    assert threads.cores() == 1
 
 
 @pytest.mark.parametrize("own, files", [
@@ -106,7 +108,7 @@ def no_notes(request, monkeypatch, tmp_path):
 
 
 def test_where_notes_cannot_be_kept_it_is_said_and_checks_work(no_notes, monkeypatch, capsys, tmp_path):
-    exercise = exercises.of("01_convolution_arithmetic")[0]
+    exercise = exercises.of_lesson("01_convolution_arithmetic")[0]
     exercise.check(exercise.function)
     capsys.readouterr()
     assert command(monkeypatch, "progress") == 0
@@ -120,7 +122,7 @@ def test_where_notes_cannot_be_kept_it_is_said_and_checks_work(no_notes, monkeyp
 
 
 def test_a_user_without_a_home_folder_gets_the_version_and_sentences(tmp_path, monkeypatch, capsys):
-    code = "import os, sys; os.path.expanduser = lambda path: path; from cnncourse.cli import main; main()"
+    code = "import os, sys; os.path.expanduser = lambda path: path; from cnncourse.__main__ import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "--version"], capture_output=True, text=True)
     assert done.stdout == f"cnncourse {cnncourse.__version__}\n", done.stderr
     monkeypatch.delenv("CNNCOURSE_DATA", raising=False)

@@ -1,8 +1,12 @@
-"""The arrows of the package: which module may know which. Anything else is a design change, to be made knowingly."""
+"""The arrows of the package: which room may know which. Anything else is a design change, to be made knowingly.
+
+A room is a folder of the package, or a module at its top.
+"""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,69 +15,58 @@ import cnncourse
 
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
-    "__main__": {"cli"},
-    "architecture": {"trace"},
-    "bench": {"data", "layers", "models", "train"},
-    "cli": {"architecture", "bench", "doctor", "editions", "exam", "execute", "exercises", "experiment", "models",
-            "plots", "progress", "recipes", "record", "trace", "train"},
-    "data": {"checksums", "shapes"},
-    "doctor": {"checksums", "progress"},
-    "editions": {"exercises"},
-    "exam": {"arithmetic"},
-    "exercises.__init__": {"progress"},
-    "execute": {"recipes"},
-    "experiment": {"data", "layers", "models", "recipes", "record", "trace", "train"},
-    "explorer": {"arithmetic"},
-    "grading": {"exercises"},
+    "__init__": {"loop"},
+    "__main__": {"exercises", "experiment", "instructor", "loop", "models", "plots", "recipes", "runs", "show", "tools",
+                 "trace"},
+    "data": {"datasets"},
+    "exercises": {"arithmetic", "layers", "models", "tools"},
+    "experiment": {"data", "loop", "models", "recipes", "runs", "trace", "train"},
+    "instructor": {"arithmetic", "exercises"},
     "layers": {"arithmetic"},
-    "models.__init__": {"models.alexnet", "models.googlenet", "models.inception", "models.lenet", "models.resnet",
-                        "models.vgg"},
-    "models.alexnet": {"inputs", "layers"},
-    "models.googlenet": {"inputs", "layers"},
-    "models.inception": {"inputs"},
-    "models.lenet": {"inputs"},
-    "models.resnet": {"inputs"},
-    "models.vgg": {"inputs", "layers"},
-    "photographs": {"data"},
+    "models": {"layers"},
+    "runs": {"data", "loop", "models", "recipes", "trace", "train"},
+    "show": {"arithmetic", "trace"},
+    "tools": {"data", "datasets", "layers", "loop", "models", "recipes", "train"},
     "trace": {"arithmetic"},
+    "train": {"loop"},
     "weights": {"models"},
 }
 
 
-ORACLES = {"arithmetic", "data", "layers", "trace", "train", "transforms", "weights"}  # of exercises, with the models
-
-
 def siblings(path: Path) -> set[str]:
     """Modules of the package that a file imports at run time, wherever in the file."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    parts = ("cnncourse", *path.relative_to(PACKAGE).with_suffix("").parts)
     found = set()
     tree = ast.parse(path.read_text())
     typing_only = {id(n) for branch in ast.walk(tree) if isinstance(branch, ast.If) and "TYPE_CHECKING" in
                    ast.unparse(branch.test) for n in ast.walk(branch)}
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = list(parts[: len(parts) - node.level])
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            found |= {".".join([*base, name]) for name in names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "cnncourse":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cnncourse."):
-            found.add(node.module.removeprefix("cnncourse."))
+    for node in (n for n in ast.walk(tree) if id(n) not in typing_only):
+        if isinstance(node, ast.ImportFrom):
+            base = [*parts[:len(parts) - node.level], *([node.module] if node.module else [])] if node.level else [
+                node.module]
+            found |= {".".join([*base, alias.name]) for alias in node.names} | {".".join(base)}
         elif isinstance(node, ast.Import):
-            found |= {a.name.removeprefix("cnncourse.") for a in node.names if a.name.startswith("cnncourse.")}
+            found |= {alias.name for alias in node.names}
     modules = {".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")}
-    return {name for name in found if name in modules or f"{name}.__init__" in modules}
+    found = {name.removeprefix("cnncourse.") for name in found}
+    found = {name for name in found if name in modules or f"{name}.__init__" in modules}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_modules_import_only_what_the_design_allows(path):
-    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    if name.startswith("exercises.") and name not in ALLOWED:
-        assert {m for m in siblings(path) if not m.startswith("models")} <= ORACLES
-    else:
-        assert siblings(path) == ALLOWED.get(name, set())
+MODULES = {path: ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")}
+
+
+def test_rooms_know_only_what_the_design_allows():
+    found = {}
+    for path, name in MODULES.items():
+        room = name.partition(".")[0]
+        found.setdefault(room, set()).update({other.partition(".")[0] for other in siblings(path)} - {room})
+    assert {room: known for room, known in found.items() if known} == ALLOWED
+
+
+def test_no_import_goes_in_a_circle_from_file_to_file_or_from_room_to_room():
+    TopologicalSorter({name: siblings(path) for path, name in MODULES.items()}).prepare()  # it raises CycleError
+    TopologicalSorter(ALLOWED).prepare()
 
 
 def loaded_by(code: str) -> set[str]:
@@ -82,13 +75,15 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["arithmetic", "record", "recipes", "shapes", "cli", "exam", "execute", "doctor",
-                                    "explorer", "plots", "progress"])
+@pytest.mark.parametrize("module", ["arithmetic", "recipes", "plots", "runs.record", "datasets.shapes",
+                                    "datasets.checksums", "instructor.exam", "show.explorer", "__main__",
+                                    "tools.execute", "tools.doctor", "tools.progress", "loop.threads"])
 def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
 
 
-@pytest.mark.parametrize("module", ["arithmetic", "checksums", "record", "progress"])
+@pytest.mark.parametrize("module", ["arithmetic", "datasets.checksums", "runs.record", "tools.progress",
+                                    "loop.threads"])
 def test_modules_of_the_standard_library_alone_do_not_bring_numpy(module):
     assert "numpy" not in loaded_by(f"import cnncourse.{module}")
 
@@ -99,7 +94,7 @@ def test_the_models_do_not_bring_torchvision():
 
 @pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"]])
 def test_help_answers_without_torch(words):
-    code = (f"import sys\nfrom cnncourse.cli import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
+    code = (f"import sys\nfrom cnncourse.__main__ import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
             "except SystemExit as end:\n    assert not end.code and 'torch' not in sys.modules")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(" ".join(["usage: cnncourse", *words[:-1]]))

@@ -50,7 +50,7 @@ def test_every_week_has_ninety_minutes_and_every_exercise_its_place():
     weeks = rows(section("### Nine weeks"))[2:]
     assert [week[1] for week in weeks] == [lesson[:2] for lesson in LESSONS]
     for lesson, (_, _, back, teach, in_class, close, home) in zip(LESSONS, weeks, strict=True):
-        minutes = [ex.minutes for ex in exercises.of(lesson)]
+        minutes = [ex.minutes for ex in exercises.of_lesson(lesson)]
         numbers, spent = in_class.rstrip(")").split("(")
         assert sum(minutes[int(n) - 1] for n in numbers.split(",")) == int(spent), lesson
         assert int(spent) + int(home.strip("()")) == sum(minutes), lesson
@@ -94,7 +94,7 @@ def test_its_sums_are_true():
 
 
 def test_what_it_says_of_the_paper_exam_is_so():
-    from cnncourse import exam
+    from cnncourse.instructor import exam
 
     asked = exam.questions(exam.Random("any"))
     assert len(asked) == 12 and sum(question.points for question in asked) == 60
@@ -104,7 +104,7 @@ def test_what_it_says_of_the_paper_exam_is_so():
 
 
 def test_every_command_that_it_names_exists():
-    from cnncourse.cli import parser
+    from cnncourse.__main__ import parser
 
     commands = parser()._subparsers._group_actions[0].choices
     for name in re.findall(r"`?cnncourse ([a-z]+)", GUIDE):

@@ -1,44 +1,62 @@
-"""Counts of the papers, to the unit; the numbers are in facts.toml."""
+"""Counts of the papers, to the unit; the numbers are in the docstrings of the networks and in facts.toml."""
+
+import re
+from types import ModuleType
 
 import pytest
 import torch
-from facts import FACTS, build, label
+from facts import FACTS, WITH_HEADS, build, label
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnncourse import arithmetic
+from cnncourse import arithmetic, models
 from cnncourse.models import MODELS, vgg
 from cnncourse.models.googlenet import Inception, NaiveInception
-from cnncourse.models.resnet import CifarResNet
-from cnncourse.trace import costs, macs, on_meta, parameters, stages
+from cnncourse.models.resnet import BottleneckV1, CifarResNet, ResNet
+from cnncourse.trace import costs, on_meta, parameters, stages
 
 
-def test_every_model_has_its_counts():
-    assert [row["model"] for row in FACTS["network"]] == list(MODELS)
+def counted(net, **options):
+    """MACs of one image, by a second tool; it counts two operations a MAC."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(torch.empty(1, *net.input_shape, device="meta"), **options)
+    return counter.get_total_flops() / 2
 
 
-@pytest.mark.parametrize("row", FACTS["network"] + FACTS["variant"], ids=label)
+@pytest.mark.parametrize("name", MODELS)
+def test_docstrings_say_what_the_networks_count(name):
+    net = build(name)
+    found = costs(net)
+    assert found.macs == counted(net)
+    says = f"{found.parameters:,} parameters, {found.macs:,} MACs"
+    images = f"images {' x '.join(map(str, net.input_shape))}"
+    doc = MODELS[name].__doc__
+    assert says in doc and images in doc, f"the docstring of {name} is to say: {says}, {images}"
+
+
+def test_counts_in_the_papers_paragraphs_are_those_of_networks():
+    counts = {parameters(build(name)) for name in MODELS} | {row["parameters"] for row in FACTS["variant"]}
+    for file in (value for value in vars(models).values() if isinstance(value, ModuleType)):
+        stated = re.findall(r"\d+(?:,\d{3})+", file.__doc__)
+        assert {int(number.replace(",", "")) for number in stated} <= counts, file.__name__
+
+
+@pytest.mark.parametrize("row", FACTS["variant"], ids=label)
 def test_parameters_and_macs_are_to_the_unit(row):
     options = row.get("options", {})
     net = build(row["model"], **options)
     assert parameters(net) == row["parameters"]
-    heads = {"heads": True} if options.get("heads") else {}
-    with FlopCounterMode(display=False) as counter, torch.no_grad():  # a second tool; it counts two operations a MAC
-        net.eval()(torch.empty(1, *net.input_shape, device="meta"), **heads)
-    counted = counter.get_total_flops() / 2
     if "macs" in row:
-        assert counted == row["macs"]
-    if not heads:
-        assert counted == costs(net).macs
+        assert counted(net, **{"heads": True} if options.get("heads") else {}) == row["macs"]
 
 
-@pytest.mark.parametrize("row", [row for row in FACTS["network"] if "printed" in row], ids=label)
-def test_papers_print_the_count_rounded_or_the_difference_is_explained(row):
-    differs = False
-    for quantity, printed in row["printed"].items():
-        number, unit = printed.split()
+@pytest.mark.parametrize("name", FACTS["printed"])
+def test_papers_print_the_count_rounded_or_the_difference_is_explained(name):
+    row, found, differs = FACTS["printed"][name], costs(build(name)), False
+    for quantity in row.keys() - {"why"}:
+        number, unit = row[quantity].split()
         decimals = len(number.partition(".")[2])
-        differs |= round(row[quantity] / {"K": 1e3, "M": 1e6, "G": 1e9}[unit], decimals) != float(number)
+        differs |= round(getattr(found, quantity) / {"K": 1e3, "M": 1e6, "G": 1e9}[unit], decimals) != float(number)
     assert differs == ("why" in row)
 
 
@@ -57,29 +75,31 @@ def test_stages_have_the_parameters_and_macs_of_the_paper(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_formulas_agree_with_what_hooks_measure_on_every_layer(name):
-    net, seen = build(name), []
+    net, seen, macs = build(name), [], []
 
     def check(layer, inputs, output):
         if isinstance(layer, nn.Linear):
             assert parameters(layer) == arithmetic.linear_parameters(layer.in_features, layer.out_features)
-            assert macs(layer, output) == layer.in_features * layer.out_features
+            macs.append(layer.in_features * layer.out_features)
         elif isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
             k, s, p = (v if isinstance(v, tuple) else (v, v) for v in (layer.kernel_size, layer.stride, layer.padding))
             ceil_mode = getattr(layer, "ceil_mode", False)
             sizes = [arithmetic.output_size(n, k[i], s[i], p[i], ceil_mode=ceil_mode)
                      for i, n in enumerate(inputs[0].shape[2:])]
             assert list(output.shape[2:]) == sizes
+            if isinstance(layer, nn.Conv2d):
+                macs.append(output[0].numel() * layer.weight[0].numel())
             if isinstance(layer, nn.Conv2d) and k[0] == k[1]:
                 shape = (layer.in_channels, layer.out_channels, k[0])
                 assert parameters(layer) == arithmetic.conv_parameters(*shape, layer.groups, layer.bias is not None)
-                assert macs(layer, output) == arithmetic.conv_macs(*shape, *sizes, layer.groups)
+                assert macs[-1] == arithmetic.conv_macs(*shape, *sizes, layer.groups)
         seen.append(layer)
 
     for layer in net.modules():
         if not any(layer.children()):
             layer.register_forward_hook(check)
     on_meta(net, net.input_shape)
-    assert len(seen) > 5
+    assert len(seen) > 5 and sum(macs) == costs(net).macs
 
 
 def test_lenet_has_the_papers_connections():
@@ -139,27 +159,42 @@ def test_the_naive_module_triples_the_channels_and_the_cost():
     assert (other.parameters, other.macs, other.output) == (163_696, 128_049_152, "256 x 28 x 28")
 
 
+def test_networks_say_how_many_auxiliary_heads_they_have():
+    found = {name: (build(name).auxiliary_heads, build(name, heads=True).auxiliary_heads) for name in WITH_HEADS}
+    assert found == {"googlenet": (0, 2), "googlenet_bn": (0, 2), "inception_v3": (0, 1)}
+
+
 def test_heads_of_googlenet_have_their_parameters():
     net = build("googlenet", heads=True)
     assert (parameters(net.aux1), parameters(net.aux2)) == (3_188_840, 3_190_888)
 
 
-def test_resnet_1202_counts_as_in_table_6():
+@pytest.mark.parametrize("depth", FACTS["depths"])
+def test_cifar_resnets_count_as_in_table_6(depth):
     with torch.device("meta"):
-        net = CifarResNet(1202)
-    assert (parameters(net), costs(net).macs) == (19_421_274, 2_829_238_912)  # 19.4 M in the paper
+        net = CifarResNet(int(depth))
+    *counts, printed = FACTS["depths"][depth]
+    assert [parameters(net), costs(net).macs] == counts
+    assert round(counts[0] / 1e6, 2 if counts[0] < 1e6 else 1) == printed
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in net.modules()) == int(depth)
+
+
+@pytest.mark.parametrize("depth, blocks", [("101", (3, 4, 23, 3)), ("152", (3, 8, 36, 3))])
+def test_deeper_resnets_count_as_in_table_1_with_the_stride_as_printed(depth, blocks):
+    with torch.device("meta"):
+        found = costs(ResNet(BottleneckV1, blocks))
+    *counts, printed = FACTS["as_printed"][depth]
+    assert [found.parameters, found.macs] == counts and round(found.macs / 1e9, 1) == printed
 
 
 def test_cifar_depths_are_6n_plus_2():
     with pytest.raises(ValueError, match="6n \\+ 2"):
         CifarResNet(18)
-    weights = [m for m in CifarResNet(20).modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert len(weights) == 20
 
 
 @pytest.mark.parametrize("name, layers", [
     ("vgg11", 11), ("vgg13", 13), ("vgg16_c", 16), ("vgg16", 16), ("vgg19", 19), ("googlenet", 58), ("plain18", 18),
-    ("plain34", 34), ("resnet110", 110), ("plain56", 56)])
+    ("plain34", 34), ("resnet20", 20), ("plain56", 56)])
 def test_names_count_the_layers_with_weights(name, layers):
     """GoogLeNet is 22 layers deep, but 58 wide and deep: each module has six convolutions, two of them in a row."""
     assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in build(name).modules()) == layers

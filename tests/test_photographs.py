@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from cnncourse import data, photographs
+from cnncourse import data
+from cnncourse.datasets import photographs
 
 
 @pytest.fixture(scope="module")
@@ -25,70 +26,68 @@ def loaded(built):
         return data.load("folder", size=32, root=built), [str(w.message) for w in caught]
 
 
-def jpegs(root: Path) -> list[Path]:
-    return sorted(root.glob("*/*.jpg"))
-
-
-def broken(root: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def broken(built):
     found = []
-    for path in jpegs(root):
+    for path in jpegs(built):
         try:
             Image.open(path).load()
         except OSError:
             found.append(path)
-    return found
+    assert len(found) == 1
+    return found[0]
 
 
-def test_it_holds_over_two_hundred_small_jpegs_of_five_classes_and_nothing_else(built):
-    assert len(jpegs(built)) >= 200 and sorted(built.iterdir()) == sorted({p.parent for p in jpegs(built)})
-    assert [p for p in built.rglob("*") if p.is_file() and p.suffix != ".jpg"] == []
-    assert sorted(d.name for d in built.iterdir()) == ["flower", "leaves", "pagoda", "sky", "trees"]
+def jpegs(root: Path) -> list[Path]:
+    return sorted(root.glob("*/*.jpg"))
+
+
+def test_it_holds_over_two_hundred_small_jpegs_of_five_uneven_classes_and_nothing_else(built):
+    assert sorted(p for p in built.rglob("*") if p.is_file()) == jpegs(built)
     assert all(Image.open(p).format == "JPEG" for p in jpegs(built))
     assert sum(p.stat().st_size for p in jpegs(built)) < 4e6
+    counts = Counter(p.parent.name for p in jpegs(built))
+    assert sorted(counts) == sorted(p.name for p in built.iterdir()) == ["flower", "leaves", "pagoda", "sky", "trees"]
+    assert counts.total() >= 200 and max(counts.values()) > 2 * min(counts.values())
 
 
 def test_equal_seeds_give_equal_files_and_others_others(built, tmp_path):
-    again = photographs.build(tmp_path / "again")
-    assert [p.relative_to(again) for p in jpegs(again)] == [p.relative_to(built) for p in jpegs(built)]
-    assert [p.read_bytes() for p in jpegs(again)] == [p.read_bytes() for p in jpegs(built)]
-    other = photographs.build(tmp_path / "other", seed=1)
-    assert [p.read_bytes() for p in jpegs(other)] != [p.read_bytes() for p in jpegs(built)]
+    def content(root):
+        return {p.relative_to(root): p.read_bytes() for p in jpegs(root)}
+
+    assert content(photographs.build(tmp_path / "again")) == content(built)
+    assert content(photographs.build(tmp_path / "other", seed=1)) != content(built)
 
 
-def test_sizes_and_proportions_vary_and_the_classes_are_uneven(built):
-    sizes = [Image.open(p).size for p in jpegs(built)]
-    assert len(set(sizes)) > 100 and min(min(s) for s in sizes) < 13 and max(max(s) for s in sizes) > 250
-    ratios = [w / h for w, h in sizes]
+def test_sizes_proportions_and_modes_vary(built):
+    opened = [Image.open(p) for p in jpegs(built)]
+    sizes = [image.size for image in opened]
+    assert len(set(sizes)) > 100 and max(map(max, sizes)) > 250
+    assert sum(max(size) <= 12 for size in sizes) == photographs.TINY
+    ratios = [width / height for width, height in sizes]
     assert min(ratios) < 0.8 and max(ratios) > 1.6
-    counts = Counter(p.parent.name for p in jpegs(built))
-    assert max(counts.values()) > 2 * min(counts.values())
+    assert sum(image.mode == "L" for image in opened) >= photographs.GREY
 
 
-def test_pictures_are_stored_turned_as_their_exif_field_says(tmp_path, monkeypatch):
-    turned = photographs.build(tmp_path / "turned")
+def test_pictures_are_stored_turned_as_their_exif_field_says(built, tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "transpose", lambda image, _: image)  # the same folder with none turned
     plain = photographs.build(tmp_path / "plain")
     monkeypatch.undo()
     seen = Counter()
-    for path in jpegs(turned):
+    for path in jpegs(built):
         if orientation := Image.open(path).getexif().get(photographs.ORIENTATION):
             seen[orientation] += 1
             shown = ImageOps.exif_transpose(Image.open(path))
-            meant = Image.open(plain / path.relative_to(turned))
+            meant = Image.open(plain / path.relative_to(built))
             assert shown.size == meant.size
             assert abs(np.asarray(shown, float) - np.asarray(meant, float)).mean() < 6  # JPEG stores blocks
-    assert set(seen) == {3, 6, 8} and sum(seen.values()) == photographs.TURNED
+    assert set(seen) == {3, 6, 8} and seen.total() == photographs.TURNED
 
 
-def test_there_are_grey_pictures_and_tiny_ones(built):
-    opened = [Image.open(p) for p in jpegs(built)]
-    assert sum(image.mode == "L" for image in opened) >= photographs.GREY
-    assert sum(max(image.size) <= 12 for image in opened) == photographs.TINY
+def test_copies_carry_another_places_number_and_a_random_split_would_part_them(built, broken):
+    from sklearn.model_selection import train_test_split
 
-
-def test_copies_carry_another_places_number_and_a_random_split_would_part_them(built):
-    (cut,) = broken(built)
-    whole = [p for p in jpegs(built) if p != cut]
+    whole = [p for p in jpegs(built) if p != broken]
     thumbnails = data.decode(whole, (3, 16, 16)).float()
     newest = sorted(range(len(whole)), key=lambda i: whole[i].name)[-photographs.COPIES:]
     originals = []
@@ -99,14 +98,13 @@ def test_copies_carry_another_places_number_and_a_random_split_would_part_them(b
         assert apart[original] < 3 and whole[i].name[:4] != whole[original].name[:4]
         assert whole[i].parent == whole[original].parent
         originals.append(original)
-    test = data.cut(np.arange(len(whole)), np.array([p.parent.name for p in whole]), 0.3)[1]
+    _, test = train_test_split(range(len(whole)), test_size=0.3, random_state=0)
     assert any((i in test) != (j in test) for i, j in zip(newest, originals, strict=True))
 
 
-def test_one_file_is_cut_short_and_the_loader_names_it_and_reads_the_rest(built, loaded):
-    (cut,) = broken(built)
+def test_one_file_is_cut_short_and_the_loader_names_it_and_reads_the_rest(built, broken, loaded):
     folder, messages = loaded
-    assert len(messages) == 1 and cut.name in messages[0] and "truncated" in messages[0]
+    assert len(messages) == 1 and broken.name in messages[0] and "truncated" in messages[0]
     assert folder.classes == ("flower", "leaves", "pagoda", "sky", "trees") and folder.image_shape == (3, 32, 32)
     assert sum(map(len, (folder.train, folder.validation, folder.test))) == len(jpegs(built)) - 1
     images, labels = next(iter(folder.batches("train", 32)))
@@ -118,10 +116,9 @@ def test_colour_helps_and_does_not_decide(loaded):
     from sklearn.linear_model import LogisticRegression
 
     folder, _ = loaded
-    features = [(s.images[:].float().mean((2, 3)) / 255).numpy() for s in (folder.train, folder.test)]
-    accuracy = LogisticRegression(C=100, max_iter=1000).fit(features[0], folder.train.labels).score(
-        features[1], folder.test.labels)
-    assert 0.4 < accuracy < 0.9
+    train, test = ((s.images[:].float().mean((2, 3)) / 255).numpy() for s in (folder.train, folder.test))
+    regression = LogisticRegression(C=100, max_iter=1000).fit(train, folder.train.labels)
+    assert 0.4 < regression.score(test, folder.test.labels) < 0.9
 
 
 def test_a_folder_that_exists_is_left_alone_and_a_crash_leaves_none(tmp_path, monkeypatch):
@@ -146,7 +143,7 @@ def test_the_loader_reads_real_photographs():
         warnings.simplefilter("error")  # no file is skipped
         flowers = data.load("folder", size=64, root=root)
     assert flowers.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
-    assert sum(map(len, (flowers.train, flowers.validation))) == len(list((root / "train").glob("*/*.jpg")))
-    assert len(flowers.test) == len(list((root / "val").glob("*/*.jpg"))) > 0
+    assert len(flowers.train) + len(flowers.validation) == len(jpegs(root / "train"))
+    assert len(flowers.test) == len(jpegs(root / "val")) > 0
     images, labels = next(iter(flowers.batches("train", 32, "flip")))
     assert images.shape == (32, 3, 64, 64) and images.abs().mean() < 2 and len(set(labels.tolist())) == 5

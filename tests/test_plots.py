@@ -1,7 +1,7 @@
 import numpy as np
 
 from cnncourse import plots
-from cnncourse.record import Record
+from cnncourse.runs.record import Record
 
 
 def record(label, seed, accuracy):

@@ -11,9 +11,11 @@ import torch
 from two_processes import batches, network, optimizer_of
 
 from cnncourse.data import load
-from cnncourse.experiment import Seeded
-from cnncourse.record import Record
+from cnncourse.loop.processes import Seeded
+from cnncourse.runs.record import Record
 from cnncourse.train import cross_entropy, run_epoch, with_heads
+
+pytestmark = pytest.mark.soak
 
 
 def started(*words, processes=2):
@@ -72,7 +74,9 @@ def test_one_failing_process_ends_all_with_its_own_error(tmp_path):
     """The second fails in the second epoch, while the first waits for its gradients."""
     (tmp_path / "failing.py").write_text("""
 import os, sys
-from cnncourse import cli, train
+from cnncourse import experiment, train
+from cnncourse import __main__ as cli
+experiment.behaviour_of = lambda config: None  # it runs epochs of its own
 epochs, run_epoch = [], train.run_epoch
 def fails(*args, **options):
     epochs.append(args)
@@ -145,8 +149,3 @@ experiment.run("mnist_cnn", "digits", "adam", epochs=1)
 """)
     done = started(tmp_path / "downloading.py", tmp_path / "images")
     assert done.returncode == 0, done.stderr
-
-
-def test_a_batch_that_processes_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="batch of 32 cannot be shared equally by 3 processes"):
-        load("digits").batches("train", 32, share=(0, 3))

@@ -1,19 +1,26 @@
 """The runs that the course ships: whole, with their provenance, and honest about what has changed since."""
 
 import copy
+import inspect
 import platform
 import sys
 from dataclasses import asdict
+from functools import partial
 from math import log
+from types import ModuleType
 
 import pytest
 import torch
+from torch import nn
 
-from cnncourse import cli, experiment, plots
-from cnncourse.data import load
-from cnncourse.experiment import RECORDS, outdated
-from cnncourse.recipes import RECIPES
-from cnncourse.record import Record, machine
+from cnncourse import __main__ as cli
+from cnncourse import experiment, plots, train
+from cnncourse.data import AUGMENTATIONS, load
+from cnncourse.models import MODELS, resnet
+from cnncourse.recipes import RECIPES, Recipe
+from cnncourse.runs import behaviour, shipped
+from cnncourse.runs.record import Record, machine
+from cnncourse.runs.shipped import RECORDS, outdated
 
 SHIPPED = sorted(RECORDS.glob("*.json"))
 
@@ -36,8 +43,7 @@ def record():
 
 def test_a_record_says_when_its_model_or_its_recipe_has_changed(record):
     assert outdated(record) == ""
-    for key, value, words in (("code", "0" * 16, "the model's code has changed"),
-                              ("model", "mnist_cnn_2", "no such model any more"),
+    for key, value, words in (("model", "mnist_cnn_2", "no such model any more"),
                               ("recipe_name", "forgotten", "there is no such recipe any more"),
                               ("recipe", record.config["recipe"] | {"lr": 7.0}, "the recipe's lr changed")):
         old = copy.deepcopy(record)
@@ -50,29 +56,70 @@ def test_a_record_says_when_its_model_or_its_recipe_has_changed(record):
         assert outdated(old) == words
 
 
-def test_the_hash_of_a_model_ignores_words_and_sees_numbers(monkeypatch):
-    from cnncourse.models import lenet
+def with_other_eps(monkeypatch):
+    made = nn.BatchNorm2d.__init__
+    monkeypatch.setattr(nn.BatchNorm2d, "__init__", lambda self, n, **options: made(self, n, eps=1.1e-5, **options))
 
-    source = experiment.inspect.getsource
-    before = experiment.code_hash(lenet.LeNet5)
-    for was, becomes, same in (('"""Figure 2 in today\'s layers.', '"""Another sentence.', True),
-                               ("nn.Conv2d(6, 16, 5)", "nn.Conv2d(6, 16, 3)", False)):
-        monkeypatch.setattr(experiment.inspect, "getsource", lambda m, w=was, b=becomes: source(m).replace(w, b))
-        assert was in source(lenet) and (experiment.code_hash(lenet.LeNet5) == before) is same
+
+CHANGES = {
+    "zero_grad forgotten": lambda patch: patch.setattr(torch.optim.Optimizer, "zero_grad", lambda self, **_: None),
+    "a border of the crop": lambda patch: patch.setitem(AUGMENTATIONS, "crop_flip", (1 / 16, True)),
+    "no mirror images": lambda patch: patch.setitem(AUGMENTATIONS, "crop_flip", (1 / 8, False)),
+    "eps of batch normalisation": with_other_eps,
+    "the schedule": lambda patch: patch.setattr(Recipe, "make_scheduler", lambda *_: None),
+    "a rate": lambda patch: patch.setattr(behaviour, "RATE", 1.01 * behaviour.RATE),
+    "smoothed labels": lambda patch: patch.setattr(
+        behaviour, "loss_of", lambda *_: partial(train.cross_entropy, label_smoothing=0.1)),
+    "order of the images": lambda patch: patch.setattr(torch, "randperm", lambda n, **_: torch.arange(n)),
+}
+
+
+@pytest.fixture
+def recorded_resnet():
+    behaviour.behaviour.cache_clear()
+    yield experiment.recorded("resnet20", data="cifar10", recipe="laptop", epochs=10)[0]
+    behaviour.behaviour.cache_clear()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_record_is_old_where_a_training_would_do_something_else(change, recorded_resnet, monkeypatch):
+    CHANGES[change](monkeypatch)
+    assert outdated(recorded_resnet).startswith("a training does something else today: its ")
+
+
+def test_words_names_and_other_networks_leave_a_record_current(recorded_resnet, monkeypatch):
+    text = inspect.getsource(resnet)
+    for was, becomes in (("def conv(", "def convolution("), (" conv(", " convolution("), ("(conv(", "(convolution("),
+                         ('"""ResNet-20', '"""Another sentence on ResNet-20'),
+                         ("class Residual", "class New(nn.Module):\n    eps = 1e-3\n\n\nclass Residual")):
+        text = text.replace(was, becomes)
+    other = ModuleType("cnncourse.models.other")
+    exec(text, vars(other))
+    assert not hasattr(other, "conv") and other.New.eps == 1e-3
+    monkeypatch.setitem(MODELS, "resnet20", other.resnet20)
+    assert outdated(recorded_resnet) == ""
+
+
+def test_a_dropout_of_another_share_is_seen_though_none_is_drawn():
+    config = experiment.recorded("alexnet_small")[0].config | {"image_shape": [3, 32, 32], "model": "vgg11_small_bn"}
+    config["options"] = {"width": 4}
+    found = behaviour.behaviour_of(config)
+    assert found["dropout"] == [0.5, 0.5]
+    assert behaviour.difference(found | {"dropout": [0.5, 0.4]}, found) == "dropout [0.5, 0.4] became [0.5, 0.5]"
 
 
 def test_the_processor_has_a_name_on_every_system(monkeypatch):
     info = "processor\t: 0\nmodel name\t: Some CPU 9000\nflags\t: fast\n"
-    monkeypatch.setattr("cnncourse.record.Path.read_text", lambda *_, **__: info)
+    monkeypatch.setattr("cnncourse.runs.record.Path.read_text", lambda *_, **__: info)
     assert machine()["processor"] == "Some CPU 9000"
-    monkeypatch.setattr("cnncourse.record.Path.read_text", lambda *_, **__: "processor\t: 0\n")
+    monkeypatch.setattr("cnncourse.runs.record.Path.read_text", lambda *_, **__: "processor\t: 0\n")
     assert machine()["processor"] == (platform.processor() or platform.machine())
 
 
 def test_a_network_without_a_file_can_be_trained(record):
     network = type("Written", (torch.nn.Sequential,), {"__module__": "builtins", "input_shape": (1, 28, 28)})
     net = network(torch.nn.Flatten(), torch.nn.Linear(784, 10))
-    assert experiment.run(net, load("digits", size=28, limit=64), "adam", epochs=1).config["code"] == ""
+    assert experiment.run(net, load("digits", size=28, limit=64), "adam", epochs=1).config["behaviour"] is None
 
 
 @pytest.mark.parametrize("changed, words", [
@@ -91,24 +138,24 @@ def test_the_summary_has_a_row_for_all_seeds_of_a_run(record):
         run.rows[0]["train_accuracy"] = accuracy / 2
     other = copy.deepcopy(record)
     other.config |= {"options": {"width": 8}, "speed": other.config["speed"] | {"autocast": True}}
-    three, one = experiment.summary([*runs, other])
-    assert three == experiment.Runs("mnist_cnn-digits-adam-1epochs", "0, 1, 2", "33.3% [25.0% - 45.0%]",
+    three, one = shipped.summary([*runs, other])
+    assert three == shipped.Runs("mnist_cnn-digits-adam-1epochs", "0, 1, 2", "33.3% [25.0% - 45.0%]",
                                     "66.7% [50.0% - 90.0%]", 2, "cpu", "current")
     assert one.run == "mnist_cnn-width=8-digits-adam-1epochs-bfloat16" and one.on == "cpu, bfloat16"
     assert "[" not in one.test
 
 
 def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(experiment, "RECORDS", tmp_path)
+    monkeypatch.setattr(shipped, "RECORDS", tmp_path)
     record.save(tmp_path / f"{record.name}.json")
     old = copy.deepcopy(record)
-    old.config |= {"seed": 1, "code": "0" * 16}
+    old.config |= {"seed": 1, "recipe": record.config["recipe"] | {"lr": 7.0}}
     old.save(tmp_path / f"{old.name}.json")
     monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "--plot", str(tmp_path / "curves.png")])
     assert cli.main() == 0
     _, row, _ = capsys.readouterr().out.splitlines()
     assert row.split()[:3] == ["mnist_cnn-digits-adam-1epochs", "0,", "1"]
-    assert row.endswith("cpu  seed 1: the model's code has changed")
+    assert row.endswith("cpu  seed 1: the recipe's lr changed")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     drawn, draw = [], plots.curves
     monkeypatch.setattr(plots, "curves", lambda runs: drawn.extend(runs) or draw(runs))

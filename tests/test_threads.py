@@ -9,14 +9,15 @@ import pytest
 import torch
 from tqdm import tqdm
 
-import cnncourse
 from cnncourse import experiment
+from cnncourse.loop import pace, threads
+from cnncourse.runs import files
 
 
 def imported(code="", **environment):
     """What a fresh process prints of its threads after `import cnncourse`."""
     code += "\nimport os, sys, cnncourse\nprint(*map(os.environ.get, ('OMP_NUM_THREADS', 'GOMP_SPINCOUNT')))"
-    ours = (*cnncourse.THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    ours = (*threads.THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True,
                           check=True)
@@ -27,20 +28,20 @@ def imported(code="", **environment):
     ([1, 1, 1, 1, 1], 8), ([3, 3, 3, 3, 3], 6), ([9, 9, 1, 9, 9], 8), ([4, 3, 5, 6, 4], 6), ([40] * 5, 1)], ids=str)
 def test_a_core_is_taken_where_others_run_at_every_look(looks, free, monkeypatch):
     lines = iter(f"9.99 5.00 2.00 {running}/321 4567\n" for running in looks)
-    monkeypatch.setattr(cnncourse, "LOAD", SimpleNamespace(read_text=lambda: next(lines)))
-    monkeypatch.setattr(cnncourse, "cores", lambda: 8)
+    monkeypatch.setattr(threads, "LOAD", SimpleNamespace(read_text=lambda: next(lines)))
+    monkeypatch.setattr(threads, "cores", lambda: 8)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert cnncourse.idle_cores() == free
+    assert threads.idle_cores() == free
 
 
 def test_a_system_that_does_not_say_what_runs_has_all_cores_free(monkeypatch, tmp_path):
-    monkeypatch.setattr(cnncourse, "LOAD", tmp_path / "loadavg")
-    assert cnncourse.idle_cores() == cnncourse.cores()
+    monkeypatch.setattr(threads, "LOAD", tmp_path / "loadavg")
+    assert threads.idle_cores() == threads.cores()
     (tmp_path / "loadavg").write_text("no numbers")
-    assert cnncourse.idle_cores() == cnncourse.cores()
+    assert threads.idle_cores() == threads.cores()
 
 
-@pytest.mark.skipif(not cnncourse.LOAD.exists() or (os.cpu_count() or 1) < 2, reason="two cores, and Linux")
+@pytest.mark.skipif(not threads.LOAD.exists() or (os.cpu_count() or 1) < 2, reason="two cores, and Linux")
 def test_beside_programs_on_all_other_cores_there_is_one_thread():
     programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() - 1)]
     try:
@@ -55,24 +56,32 @@ def test_what_the_user_has_chosen_stays():
     assert imported(MKL_NUM_THREADS="1", GOMP_SPINCOUNT="7") == ["None", "7"]
 
 
-def test_where_torch_was_imported_first_its_threads_are_set(monkeypatch):
+@pytest.mark.parametrize("twins, free, chosen", [("1", 3, 3), ("1", 4, None), ("0", 7, 7), ("0", 8, None),
+                                                 (None, 7, 7)])
+def test_where_torch_was_imported_first_its_threads_are_set_if_a_core_is_taken(twins, free, chosen, tmp_path,
+                                                                               monkeypatch):
+    """Of 8 cores; of twins, two that share one, PyTorch uses one anyhow."""
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    monkeypatch.setattr(cnncourse, "idle_cores", lambda: 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 4)
-    for name in cnncourse.THREAD_LIMITS:
+    monkeypatch.setattr(threads, "idle_cores", lambda: free)
+    monkeypatch.setattr(threads, "TWINS", tmp_path / "active")
+    if twins:
+        threads.TWINS.write_text(f"{twins}\n")
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    for name in threads.THREAD_LIMITS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "")  # so that it is put back after the test
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert cnncourse.choose_threads() and asked == [1] and os.environ["OMP_NUM_THREADS"] == "1"
+    assert threads.choose_threads() and asked == [chosen] * (chosen is not None)
+    assert os.environ.get("OMP_NUM_THREADS") == (str(chosen) if chosen else None)
 
 
 def test_a_run_says_once_that_its_steps_have_become_much_slower(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(experiment.time, "perf_counter", lambda: clock[0])
-    batches = experiment.Counted(range(300), tqdm(disable=False, file=open(os.devnull, "w")))
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: clock[0])
+    batches = pace.Paced(range(300), tqdm(disable=False, file=open(os.devnull, "w")))
     said = []
-    monkeypatch.setattr(experiment.warnings, "warn", lambda text, **_: said.append((step, text)))
+    monkeypatch.setattr(pace.warnings, "warn", lambda text, **_: said.append((step, text)))
     for step in batches:
         clock[0] += 1 if step < 100 else 2.5 if step < 200 else 9
     assert [step for step, _ in said] == [200]
@@ -81,14 +90,14 @@ def test_a_run_says_once_that_its_steps_have_become_much_slower(monkeypatch):
 
 def test_a_resumed_run_goes_on_with_the_threads_it_had(tmp_path, monkeypatch):
     before = torch.get_num_threads()
-    monkeypatch.setattr(experiment, "cores", lambda: 8)
+    monkeypatch.setattr(files, "cores", lambda: 8)
     try:
         for mine, ours, threads in ((False, 2, 1), (True, 2, 2)):
             torch.set_num_threads(ours)
             out = tmp_path / str(mine)
             experiment.run("mnist_cnn", epochs=1, out=out)
             torch.set_num_threads(1)
-            monkeypatch.setattr(experiment, "THREADS_ARE_OURS", mine)
+            monkeypatch.setattr(files, "THREADS_ARE_OURS", mine)
             record = experiment.run("mnist_cnn", epochs=1, out=out, resume=True)
             assert record.machine["threads"] == torch.get_num_threads() == threads
     finally:

@@ -5,10 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim import lr_scheduler
 from two_processes import Headed
 
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
-from cnncourse.train import Diverged, fit, load_checkpoint, run_epoch, save_checkpoint, with_heads
+from cnncourse.runs.checkpoints import load_checkpoint, save_checkpoint
+from cnncourse.train import fit, run_epoch, with_heads
 
 
 def batches(sizes, classes=3, seed=0):
@@ -41,12 +44,15 @@ def test_one_training_step_is_gradient_descent():
     torch.testing.assert_close(net.weight.detach(), expected)
 
 
-def test_the_schedule_advances_every_step():
+@pytest.mark.parametrize("make, rates", [
+    (lambda optimizer: lr_scheduler.MultiStepLR(optimizer, [4], 0.1), [1.0, 0.1, 0.1]),
+    (lambda optimizer: lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=1e6, threshold_mode="abs"),
+     [1.0, 0.1, 0.01])], ids=["steps", "plateau"])
+def test_the_schedule_advances_every_step_and_one_that_waits_for_a_plateau_every_epoch(make, rates):
     net = nn.Linear(4, 3)
     optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
-    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [4], 0.1)
-    rows = list(fit(net, batches([4, 4]), batches([4]), optimizer, 3, scheduler))
-    assert [row["lr"] for row in rows] == pytest.approx([1.0, 0.1, 0.1])
+    rows = list(fit(net, batches([4, 4]), batches([4]), optimizer, 3, make(optimizer)))
+    assert [row["lr"] for row in rows] == pytest.approx(rates)
 
 
 def test_an_untrained_network_starts_at_the_logarithm_of_the_classes():
@@ -183,12 +189,3 @@ def test_autocast_computes_in_bfloat16():
     for autocast in (True, False):
         run_epoch(nn.Linear(4, 3), [(torch.randn(2, 4), torch.tensor([0, 1]))], loss=loss, autocast=autocast)
     assert kinds == [torch.bfloat16, torch.float32]
-
-
-def test_a_plateau_scheduler_takes_one_step_an_epoch():
-    net = nn.Linear(4, 3)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
-    never_better = {"patience": 0, "factor": 0.1, "threshold": 1e6, "threshold_mode": "abs"}
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, **never_better)
-    rows = fit(net, batches([4, 4]), batches([4]), optimizer, 3, scheduler)
-    assert [row["lr"] for row in rows] == pytest.approx([0.5, 0.05, 0.005])

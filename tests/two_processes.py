@@ -17,6 +17,7 @@ class Headed(nn.Module):
 
     def __init__(self):
         super().__init__()
+        self.auxiliary_heads = 1
         self.trunk, self.aux, self.head = nn.Linear(12, 8), nn.Linear(8, 3), nn.Linear(8, 3)
 
     def forward(self, x, heads=False):

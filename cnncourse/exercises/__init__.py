@@ -16,16 +16,15 @@ So a diagnosis fits however the mistake is written, and a memorised number fails
 import ast
 import copy
 import ctypes
-import dis
 import inspect
 import math
 import random
-import textwrap
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import zip_longest
 from numbers import Number
@@ -35,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import progress
+from ..tools import progress
 
 LESSONS = {"01_convolution_arithmetic": "convolution", "02_lenet": "lenet", "03_alexnet": "alexnet", "04_vgg": "vgg",
            "05_googlenet": "googlenet", "06_resnet": "resnet", "07_comparison": "comparison",
@@ -80,7 +79,6 @@ class Exercise:
     cases: Callable[[random.Random], list[tuple]]
     observe: Callable
     mistakes: list[Callable] = field(default_factory=list)
-    right: list[Callable] = field(default_factory=list)  # other ways to write the solution, for the tests
     broken: Callable | None = None  # the program as it came in, where the exercise is to repair one
 
     @property
@@ -109,21 +107,33 @@ class Exercise:
         self.mistakes.append(program)
         return program
 
-    def also_right(self, program: Callable) -> Callable:
-        """Decorator: the solution, written differently."""
-        self.right.append(program)
-        return program
+    def edited(self, *texts: str) -> Callable:
+        """The solution with other texts in it: what stands there, what is written, and so on in pairs. Raises
+        ValueError where a text does not stand there exactly once."""
+        program, names = source(self.function), {}
+        for old, new in zip(texts[::2], texts[1::2], strict=True):
+            if program.count(old) != 1:
+                raise ValueError(f"{self.name}: {old!r} stands {program.count(old)} times in the solution, not once")
+            program = program.replace(old, new)
+        exec(program, vars(sys.modules[self.function.__module__]), names)
+        return names[self.function.__name__]
 
-    def as_it_came(self, program: Callable) -> Callable:
-        """Decorator: the broken program that is to be repaired."""
-        self.broken = program
-        return program
+    def mistakes_as_edits(self, *edits: tuple[str, ...]) -> None:
+        """Mistakes that differ little from the solution: each is the texts that `edited` takes, and the diagnosis."""
+        for *texts, diagnosis in edits:
+            program = self.edited(*texts)
+            program.__doc__ = diagnosis
+            self.mistakes.append(program)
 
-    def judge(self, answer: Callable, chance: random.Random) -> Result:
-        """As `check`, with the inputs that `chance` draws, and leaving no trace."""
+    def as_it_came(self, *texts: str) -> None:
+        """Makes the broken program that is to be repaired, as `edited` does."""
+        self.broken = self.edited(*texts)
+
+    def judge(self, answer: Callable, rng: random.Random) -> Result:
+        """As `check`, with the inputs that `rng` draws, and leaving no trace."""
         if answer is None or answer is ...:
             return Result("not attempted", "Replace the three dots by your answer.")
-        cases = self.cases(chance)
+        cases = self.cases(rng)
         if not self.accepts(answer, cases[0]):
             kind = "class" if isinstance(self.function, type) else "function"
             return Result("wrong", f"`{self.function.__name__}` must be a {kind}, not {describe(answer)}. "
@@ -203,7 +213,7 @@ def exercise(minutes: int, level: str, hints: tuple[str, ...], cases: Callable[[
     return lambda function: Exercise(function, minutes, level, tuple(hints), cases, observe)
 
 
-def of(lesson: str) -> list[Exercise]:
+def of_lesson(lesson: str) -> list[Exercise]:
     """The exercises of a notebook, in their order."""
     module = import_module(f".{LESSONS[lesson]}", __name__)
     return [value for value in vars(module).values() if isinstance(value, Exercise)]
@@ -231,23 +241,33 @@ def behaviour(net: nn.Module, x: Tensor) -> dict | None:
 
 
 def worked_on(answer: Callable) -> bool:
-    """Whether there is more in a function, or in the `forward` of a class, than a stub's constants."""
+    """Whether a function, or the `forward` of a class, does more than a stub, than which no function is shorter."""
+    def stub():
+        ...
+
     code = getattr(getattr(answer, "forward", answer), "__code__", None)
-    loads = [line.opname for line in dis.get_instructions(code) if line.opname.startswith("LOAD")] if code else []
-    return any(opname != "LOAD_CONST" for opname in loads)
+    return code is not None and len(code.co_code) > len(stub.__code__.co_code)
 
 
 def source(program: Callable) -> str:
-    """The text of a function or class, without decorators."""
-    text = textwrap.dedent(inspect.getsource(program))
-    definition = ast.parse(text).body[0]
-    return "\n".join(text.splitlines()[definition.lineno - 1:])
+    """The text of a function or class at the top of its file, without decorators."""
+    return definitions(program.__module__)[program.__name__]
+
+
+@cache
+def definitions(module: str) -> dict[str, str]:
+    """The text of each function and class of a module, parsed once: `inspect.getsource` parses the file each time."""
+    text = inspect.getsource(sys.modules[module])
+    lines = text.splitlines()
+    return {node.name: "\n".join(lines[node.lineno - 1:node.end_lineno]) for node in ast.parse(text).body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
 def within(seconds: float, call: Callable) -> tuple[str, object]:
     """("value", what the call returned), ("error", what it raised) or ("late", None).
 
-    The call runs in a thread, which is the one way to leave an endless loop on every system.
+    The call runs in a thread, which is the one way to leave an endless loop on every system. The thread is then ended:
+    left alone, it would make every later step of the lesson about three times as slow.
     """
     found = []
 

@@ -8,9 +8,9 @@ from .. import arithmetic
 from . import behaviour, exercise
 
 
-def picture(chance, height, width):
+def picture(rng, height, width):
     """A grey image of random numbers."""
-    return torch.tensor([[chance.uniform(-1, 1) for _ in range(width)] for _ in range(height)])
+    return torch.tensor([[rng.uniform(-1, 1) for _ in range(width)] for _ in range(height)])
 
 
 @exercise(minutes=4, level="easy",
@@ -18,7 +18,7 @@ def picture(chance, height, width):
                  "An output is a sum over the window around it. A 1 to the right of the middle fetches the pixel from "
                  "the right. Where does the picture go then?",
                  "To move the picture to the right, fetch from the left: the column of the 1 is `2 - columns`."),
-          cases=lambda chance: [(1, 2), (-2, 1), (0, -1), (chance.randint(-2, 2), chance.randint(-2, 2))])
+          cases=lambda rng: [(1, 2), (-2, 1), (0, -1), (rng.randint(-2, 2), rng.randint(-2, 2))])
 def mover(rows, columns):
     """A kernel, a tensor of 5 x 5, that moves a picture down by `rows` and right by `columns`. Both lie between -2 and
     2; a negative number means up or left."""
@@ -27,53 +27,20 @@ def mover(rows, columns):
     return kernel
 
 
-@mover.also_right
-def rolled(rows, columns):
-    middle = F.pad(torch.ones(1, 1), (2, 2, 2, 2))
-    return middle.roll((-rows, -columns), dims=(0, 1))
-
-
-@mover.mistake
-def other_way(rows, columns):
-    """The picture moves in the opposite direction. The 1 fetches a pixel from where it stands: one that stands on the
-    right brings the picture to the left. Only a kernel turned by half a turn, as in mathematics, would do what you
-    expect."""
-    kernel = torch.zeros(5, 5)
-    kernel[2 + rows, 2 + columns] = 1
-    return kernel
-
-
-@mover.mistake
-def axes_swapped(rows, columns):
-    """Rows and columns are swapped: the first index of a tensor counts rows, from top to bottom."""
-    kernel = torch.zeros(5, 5)
-    kernel[2 - columns, 2 - rows] = 1
-    return kernel
-
-
-@mover.mistake
-def axes_swapped_and_other_way(rows, columns):
-    """Two things at once: rows and columns are swapped, and the picture moves in the opposite direction."""
-    kernel = torch.zeros(5, 5)
-    kernel[2 + columns, 2 + rows] = 1
-    return kernel
-
-
-@mover.mistake
-def counted_from_the_corner(rows, columns):
-    """You count from the top left corner of the kernel. The place that moves nothing is its middle, `kernel[2, 2]`."""
-    kernel = torch.zeros(5, 5)
-    kernel[rows, columns] = 1
-    return kernel
-
-
-@mover.mistake
-def upwards(rows, columns):
-    """Columns are right, rows go the wrong way. Both axes follow the same rule: the kernel fetches from the opposite
-    side."""
-    kernel = torch.zeros(5, 5)
-    kernel[2 + rows, 2 - columns] = 1
-    return kernel
+mover.mistakes_as_edits(
+    ("2 - rows, 2 - columns", "2 + rows, 2 + columns",
+     "The picture moves in the opposite direction. The 1 fetches a pixel from where it stands: one that stands on the "
+     "right brings the picture to the left. Only a kernel turned by half a turn, as in mathematics, would do what you "
+     "expect."),
+    ("2 - rows, 2 - columns", "2 - columns, 2 - rows",
+     "Rows and columns are swapped: the first index of a tensor counts rows, from top to bottom."),
+    ("2 - rows, 2 - columns", "2 + columns, 2 + rows",
+     "Two things at once: rows and columns are swapped, and the picture moves in the opposite direction."),
+    ("2 - rows, 2 - columns", "rows, columns",
+     "You count from the top left corner of the kernel. The place that moves nothing is its middle, `kernel[2, 2]`."),
+    ("2 - rows", "2 + rows",
+     "Columns are right, rows go the wrong way. Both axes follow the same rule: the kernel fetches from the opposite "
+     "side."))
 
 
 @exercise(minutes=10, level="medium",
@@ -81,79 +48,47 @@ def upwards(rows, columns):
                  "Where does the window of output `out[i, j]` begin? Not at row `i`, unless the stride is 1.",
                  "It begins at row `i * stride` and column `j * stride`. The number of rows is "
                  "`(padded height - k) // stride + 1`, and the same holds for the columns."),
-          cases=lambda chance: [(picture(chance, 6, 10), picture(chance, 3, 3), 2, 1),
-                                (picture(chance, 8, 9), picture(chance, 2, 2), 3, 2),
-                                (picture(chance, chance.randint(6, 9), 12), picture(chance, 3, 3), 1, 1)])
+          cases=lambda rng: [(picture(rng, 6, 10), picture(rng, 3, 3), 2, 1),
+                             (picture(rng, 8, 9), picture(rng, 2, 2), 3, 2),
+                             (picture(rng, rng.randint(6, 9), 12), picture(rng, 3, 3), 1, 1)])
 def strided(image, kernel, stride, padding):
     """Convolution as in `slide`, with a stride and with zeros around the image. `image` is H x W, `kernel` K x K."""
     image, k = F.pad(image, (padding,) * 4), len(kernel)
-    out = torch.empty((image.shape[0] - k) // stride + 1, (image.shape[1] - k) // stride + 1)
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
+    rows, columns = ((n - k) // stride + 1 for n in image.shape)
+    out = torch.empty(rows, columns)
+    for i in range(rows):
+        for j in range(columns):
             window = image[i * stride : i * stride + k, j * stride : j * stride + k]
             out[i, j] = (window * kernel).sum()
     return out
 
 
-@strided.also_right
-def in_the_library(image, kernel, stride, padding):
-    return F.conv2d(image[None, None], kernel[None, None], stride=stride, padding=padding)[0, 0]
-
-
-@strided.mistake
-def turned(image, kernel, stride, padding):
-    """Your kernel is turned by half a turn before it is laid on the image. Mathematics does so; layers, and `slide`, do
-    not."""
-    return strided.function(image, kernel.flip(0, 1), stride, padding)
-
-
-@strided.mistake
-def stride_only_in_the_size(image, kernel, stride, padding):
-    """The output has the right size, but your windows lie side by side, one pixel apart. The stride is missing where
-    you cut the window out."""
-    out = strided.function(image, kernel, stride, padding)
-    return strided.function(image, kernel, 1, padding)[: out.shape[0], : out.shape[1]]
-
-
-@strided.mistake
-def mean_of_the_window(image, kernel, stride, padding):
-    """Your output is the mean of the products. A convolution takes their sum; a blur has its 1/9 in the kernel."""
-    return strided.function(image, kernel, stride, padding) / kernel.numel()
-
-
-@strided.mistake
-def padded_on_one_side(image, kernel, stride, padding):
-    """Your padding stands on two sides of the image only. `F.pad` takes four numbers: left, right, top, bottom."""
-    return strided.function(F.pad(image, (padding, 0, padding, 0)), kernel, stride, 0)
-
-
-@strided.mistake
-def no_padding(image, kernel, stride, padding):
-    """The padding is missing: your windows begin inside the image, not on the zeros around it."""
-    return strided.function(image, kernel, stride, 0)
-
-
-@strided.mistake
-def one_added_before_the_division(image, kernel, stride, padding):
-    """Your output lacks its last row or column. The starting place is counted after the division: `(n - k) // stride +
-    1`, not `(n - k + 1) // stride`."""
-    rows, columns = ((n + 2 * padding - len(kernel) + 1) // stride for n in image.shape)
-    return strided.function(image, kernel, stride, padding)[:rows, :columns]
-
-
-@strided.mistake
-def square_only(image, kernel, stride, padding):
-    """Your output is a square, but the image need not be one. Rows and columns are counted each by themselves."""
-    out = strided.function(image, kernel, stride, padding)
-    return out[:, : len(out)]
+strided.mistakes_as_edits(
+    ("window * kernel", "window * kernel.flip(0, 1)",
+     "Your kernel is turned by half a turn before it is laid on the image. Mathematics does so; layers, and `slide`, "
+     "do not."),
+    ("i * stride : i * stride + k, j * stride : j * stride + k", "i : i + k, j : j + k",
+     "The output has the right size, but your windows lie side by side, one pixel apart. The stride is missing where "
+     "you cut the window out."),
+    ("sum()", "mean()",
+     "Your output is the mean of the products. A convolution takes their sum; a blur has its 1/9 in the kernel."),
+    ("(padding,) * 4", "(padding, 0, padding, 0)",
+     "Your padding stands on two sides of the image only. `F.pad` takes four numbers: left, right, top, bottom."),
+    ("F.pad(image, (padding,) * 4)", "image",
+     "The padding is missing: your windows begin inside the image, not on the zeros around it."),
+    ("(n - k) // stride + 1", "(n - k + 1) // stride",
+     "Your output lacks its last row or column. The starting place is counted after the division: `(n - k) // stride "
+     "+ 1`, not `(n - k + 1) // stride`."),
+    ("image.shape", "[len(image)] * 2",
+     "Your output is a square, but the image need not be one. Rows and columns are counted each by themselves."))
 
 
 @exercise(minutes=6, level="medium",
           hints=("Look at the figure again: with stride 4 pixels are lost in two kinds of places.",
                  "Find the first pixel of every window: `range(0, n - k + 1, s)`.",
                  "Collect the pixels of all windows in a set, so that none counts twice. What is missing from `n`?"),
-          cases=lambda chance: [(10, 3, 4), (11, 3, 5), (12, 5, 2), (10, 3, 3),
-                                (chance.randint(12, 40), chance.randint(1, 6), chance.randint(1, 8))])
+          cases=lambda rng: [(10, 3, 4), (11, 3, 5), (12, 5, 2), (10, 3, 3),
+                             (rng.randint(12, 40), rng.randint(1, 6), rng.randint(1, 8))])
 def never_seen(n, k, s):
     """How many of `n` pixels in a row lie in no window, for kernel `k` and stride `s`, without padding? The stride may
     be larger than the kernel."""
@@ -161,42 +96,20 @@ def never_seen(n, k, s):
     return n - len(seen)
 
 
-@never_seen.also_right
-def edge_and_gaps(n, k, s):
-    return arithmetic.unseen(n, k, s) + max(0, s - k) * (arithmetic.output_size(n, k, s) - 1)
-
-
-@never_seen.mistake
-def edge_only(n, k, s):
-    """You count the remainder at the right edge. Where the stride is larger than the kernel, pixels are also lost
-    between two windows."""
-    return (n - k) % s
-
-
-@never_seen.mistake
-def gaps_only(n, k, s):
-    """You count the gaps between the windows. The remainder at the right edge is missing."""
-    return (n - k) // s * max(0, s - k)
-
-
-@never_seen.mistake
-def remainder_of_n(n, k, s):
-    """You divide the whole length. The first window takes `k` pixels, and only what is left is divided into steps."""
-    return n % s
-
-
-@never_seen.mistake
-def overlap_counted_twice(n, k, s):
-    """You subtract `k` pixels for each window. Where windows overlap, a pixel lies in several of them and counts only
-    once."""
-    return n - ((n - k) // s + 1) * k
-
-
-@never_seen.mistake
-def a_gap_behind_each_window(n, k, s):
-    """You count one gap too many. Between four windows there are three gaps; what lies behind the last one is the
-    remainder, and you have that already."""
-    return (n - k) % s + ((n - k) // s + 1) * max(0, s - k)
+never_seen.mistakes_as_edits(
+    ("n - len(seen)", "(n - k) % s",
+     "You count the remainder at the right edge. Where the stride is larger than the kernel, pixels are also lost "
+     "between two windows."),
+    ("n - len(seen)", "(n - k) // s * max(0, s - k)",
+     "You count the gaps between the windows. The remainder at the right edge is missing."),
+    ("n - len(seen)", "n % s",
+     "You divide the whole length. The first window takes `k` pixels, and only what is left is divided into steps."),
+    ("n - len(seen)", "n - ((n - k) // s + 1) * k",
+     "You subtract `k` pixels for each window. Where windows overlap, a pixel lies in several of them and counts only "
+     "once."),
+    ("n - len(seen)", "(n - k) % s + ((n - k) // s + 1) * max(0, s - k)",
+     "You count one gap too many. Between four windows there are three gaps; what lies behind the last one is the "
+     "remainder, and you have that already."))
 
 
 @exercise(minutes=5, level="easy",
@@ -204,8 +117,8 @@ def a_gap_behind_each_window(n, k, s):
                  "It covers d(k-1)+1. Such a window costs d(k-1) rows, and padding gives back two for each unit. "
                  "Divide with `//`: layers take whole numbers only.",
                  "`nn.Conv2d(n_in, n_out, k, padding=..., dilation=d)`. Try your padding with k = 3 and with k = 5."),
-          cases=lambda chance: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1),
-                                (chance.randint(1, 4), chance.randint(1, 4), chance.choice((3, 5)), 3)],
+          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1),
+                             (rng.randint(1, 4), rng.randint(1, 4), rng.choice((3, 5)), 3)],
           observe=lambda net, n_in, n_out, k, d: behaviour(net, torch.randn(2, n_in, 13, 15)))
 def keep_size(n_in, n_out, k, d):
     """A convolution from `n_in` to `n_out` channels, stride 1, with an odd kernel `k`, dilation `d` and a bias. The map
@@ -213,101 +126,46 @@ def keep_size(n_in, n_out, k, d):
     return nn.Conv2d(n_in, n_out, k, padding=d * (k - 1) // 2, dilation=d)
 
 
-@keep_size.also_right
-def by_name(n_in, n_out, k, d):
-    return nn.Conv2d(n_in, n_out, k, padding="same", dilation=d)
-
-
-@keep_size.mistake
-def padding_without_dilation(n_in, n_out, k, d):
-    """Your padding fits a kernel whose weights are neighbours. With dilation the window is wider, and the map
-    shrinks."""
-    return nn.Conv2d(n_in, n_out, k, padding=k // 2, dilation=d)
-
-
-@keep_size.mistake
-def no_dilation(n_in, n_out, k, d):
-    """The size is right, but your layer has no dilation: it looks at direct neighbours."""
-    return nn.Conv2d(n_in, n_out, k, padding=k // 2)
-
-
-@keep_size.mistake
-def only_for_three(n_in, n_out, k, d):
-    """Padding equal to the dilation is right for kernels of 3 alone."""
-    return nn.Conv2d(n_in, n_out, k, padding=d, dilation=d)
-
-
-@keep_size.mistake
-def filled_window(n_in, n_out, k, d):
-    """Your kernel fills the whole window with weights. Dilation means that there are still only `k` of them in a row,
-    with gaps between."""
-    return nn.Conv2d(n_in, n_out, d * (k - 1) + 1, padding=d * (k - 1) // 2)
-
-
-@keep_size.mistake
-def padding_for_both_sides(n_in, n_out, k, d):
-    """The map grows. The number that you give as `padding` is added on each side, so it is half of what the window
-    costs."""
-    return nn.Conv2d(n_in, n_out, k, padding=d * (k - 1), dilation=d)
-
-
-@keep_size.mistake
-def no_bias(n_in, n_out, k, d):
-    """The bias is missing."""
-    return nn.Conv2d(n_in, n_out, k, padding=d * (k - 1) // 2, dilation=d, bias=False)
+keep_size.mistakes_as_edits(
+    ("d * (k - 1) // 2", "k // 2",
+     "Your padding fits a kernel whose weights are neighbours. With dilation the window is wider, and the map "
+     "shrinks."),
+    ("d * (k - 1) // 2, dilation=d", "k // 2",
+     "The size is right, but your layer has no dilation: it looks at direct neighbours."),
+    ("d * (k - 1) // 2", "d", "Padding equal to the dilation is right for kernels of 3 alone."),
+    ("k, padding", "d * (k - 1) + 1, padding", ", dilation=d", "",
+     "Your kernel fills the whole window with weights. Dilation means that there are still only `k` of them in a row, "
+     "with gaps between."),
+    (" // 2", "",
+     "The map grows. The number that you give as `padding` is added on each side, so it is half of what the window "
+     "costs."),
+    ("dilation=d", "dilation=d, bias=False", "The bias is missing."))
 
 
 @exercise(minutes=3, level="easy",
           hints=("Two layers, so the formula is used twice. What goes into the second?",
                  "First `(n + 4 - 11) // 4 + 1`. The pooling takes that number, and has no padding.",
                  "`size(size(n, 11, 4, 2), 3, 2)`."),
-          cases=lambda chance: [(224,), (226,), (228,), (231,), (chance.randint(60, 500),), (chance.randint(60, 500),)])
+          cases=lambda rng: [(224,), (226,), (228,), (231,), (rng.randint(60, 500),), (rng.randint(60, 500),)])
 def stem(n):
     """How many rows are left of `n` after an 11x11 convolution with stride 4 and padding 2, then a 3x3 max pooling with
     stride 2, no padding and PyTorch's rounding?"""
-    return arithmetic.output_size(arithmetic.output_size(n, 11, 4, 2), 3, 2)
+    n = arithmetic.output_size(n, 11, 4, 2)
+    return arithmetic.output_size(n, 3, 2)
 
 
-@stem.also_right
-def in_one_division(n):
-    return (n - 7) // 8
-
-
-@stem.mistake
-def divided_by_the_strides(n):
-    """You divide by the strides. A window that has to fit inside the map has fewer places than that: use the formula
-    for both layers."""
-    return n // 4 // 2
-
-
-@stem.mistake
-def padding_counted_once(n):
-    """In the first layer you add the padding once. It stands on both sides."""
-    return arithmetic.output_size((n + 2 - 11) // 4 + 1, 3, 2)
-
-
-@stem.mistake
-def padding_forgotten(n):
-    """The padding of the convolution is missing."""
-    return arithmetic.output_size(arithmetic.output_size(n, 11, 4), 3, 2)
-
-
-@stem.mistake
-def starting_place_forgotten(n):
-    """You count steps. A window that takes three steps has stood in four places: add one, in both layers."""
-    return ((n + 4 - 11) // 4 - 3) // 2
-
-
-@stem.mistake
-def rounded_up(n):
-    """You round up in the pooling. PyTorch rounds down, unless it is told `ceil_mode=True`."""
-    return arithmetic.output_size(arithmetic.output_size(n, 11, 4, 2), 3, 2, ceil_mode=True)
-
-
-@stem.mistake
-def padding_in_the_pooling(n):
-    """You give the pooling a padding of 1. Here it has none."""
-    return arithmetic.output_size(arithmetic.output_size(n, 11, 4, 2), 3, 2, 1)
+stem.mistakes_as_edits(
+    ("arithmetic.output_size(n, 11, 4, 2)", "n // 4", "arithmetic.output_size(n, 3, 2)", "n // 2",
+     "You divide by the strides. A window that has to fit inside the map has fewer places than that: use the formula "
+     "for both layers."),
+    ("arithmetic.output_size(n, 11, 4, 2)", "(n + 2 - 11) // 4 + 1",
+     "In the first layer you add the padding once. It stands on both sides."),
+    ("11, 4, 2", "11, 4", "The padding of the convolution is missing."),
+    ("arithmetic.output_size(n, 11, 4, 2)", "(n + 4 - 11) // 4", "arithmetic.output_size(n, 3, 2)", "(n - 3) // 2",
+     "You count steps. A window that takes three steps has stood in four places: add one, in both layers."),
+    ("3, 2", "3, 2, ceil_mode=True",
+     "You round up in the pooling. PyTorch rounds down, unless it is told `ceil_mode=True`."),
+    ("3, 2", "3, 2, 1", "You give the pooling a padding of 1. Here it has none."))
 
 
 @exercise(minutes=6, level="medium",
@@ -315,9 +173,9 @@ def padding_in_the_pooling(n):
                  "A kernel with dilation covers d(k-1)+1 outputs of the layer before. It adds one less than that, in "
                  "jumps.",
                  "`field + d * (k - 1) * jump`; the jump grows by the stride alone."),
-          cases=lambda chance: [([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2, 1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
-                                ([(chance.choice((3, 5)), chance.randint(2, 3), chance.randint(1, 3))
-                                  for _ in range(4)],)])
+          cases=lambda rng: [([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2, 1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
+                             ([(rng.choice((3, 5)), rng.randint(2, 3), rng.randint(1, 3))
+                               for _ in range(4)],)])
 def field(chain):
     """The receptive field, in input pixels, of one output after `chain`, a list of layers given as (kernel, stride,
     dilation)."""
@@ -327,61 +185,20 @@ def field(chain):
     return total
 
 
-@field.also_right
-def backwards(chain):
-    total = 1
-    for k, s, d in reversed(chain):  # n outputs in a row come from (n - 1) s + window inputs
-        total = (total - 1) * s + d * (k - 1) + 1
-    return total
-
-
-@field.mistake
-def dilation_forgotten(chain):
-    """The dilation is missing: you treat every kernel as if its weights were neighbours."""
-    return arithmetic.receptive_field([(k, s) for k, s, d in chain])[0]
-
-
-@field.mistake
-def strides_forgotten(chain):
-    """The strides are missing. After a layer with stride 2, neighbouring outputs are two input pixels apart, and every
-    later kernel covers more."""
-    return arithmetic.receptive_field([(d * (k - 1) + 1, 1) for k, s, d in chain])[0]
-
-
-@field.mistake
-def last_stride_only(chain):
-    """Your jump is the stride of one layer. It is the product of the strides of all layers before."""
-    total, jump = 1, 1
-    for k, s, d in chain:
-        total, jump = total + d * (k - 1) * jump, s
-    return total
-
-
-@field.mistake
-def own_stride_first(chain):
-    """You multiply the jump by a layer's own stride before you add its kernel. A kernel spreads over the outputs of the
-    layer before, so its own stride counts only for those that follow."""
-    total, jump = 1, 1
-    for k, s, d in chain:
-        jump *= s
-        total += d * (k - 1) * jump
-    return total
-
-
-@field.mistake
-def whole_window_added(chain):
-    """Each layer adds one jump too many: the pixel in which the window begins is already in the field."""
-    total, jump = 1, 1
-    for k, s, d in chain:
-        total, jump = total + (d * (k - 1) + 1) * jump, jump * s
-    return total
-
-
-@field.mistake
-def dilation_times_kernel(chain):
-    """You take d*k for the width of a dilated kernel. Three weights that stand two apart cover 5 pixels, not 6: there
-    are gaps between them, none behind the last."""
-    return arithmetic.receptive_field([(d * k, s) for k, s, d in chain])[0]
+field.mistakes_as_edits(
+    ("d * (k - 1)", "(k - 1)", "The dilation is missing: you treat every kernel as if its weights were neighbours."),
+    ("jump * s", "jump",
+     "The strides are missing. After a layer with stride 2, neighbouring outputs are two input pixels apart, and "
+     "every later kernel covers more."),
+    ("jump * s", "s", "Your jump is the stride of one layer. It is the product of the strides of all layers before."),
+    ("(k - 1) * jump", "(k - 1) * jump * s",
+     "You multiply the jump by a layer's own stride before you add its kernel. A kernel spreads over the outputs of "
+     "the layer before, so its own stride counts only for those that follow."),
+    ("d * (k - 1)", "(d * (k - 1) + 1)",
+     "Each layer adds one jump too many: the pixel in which the window begins is already in the field."),
+    ("d * (k - 1)", "(d * k - 1)",
+     "You take d*k for the width of a dilated kernel. Three weights that stand two apart cover 5 pixels, not 6: there "
+     "are gaps between them, none behind the last."))
 
 
 @exercise(minutes=6, level="medium",
@@ -389,9 +206,9 @@ def dilation_times_kernel(chain):
                  "One kernel has (n_in / groups) * k * k weights, there are `n_out` kernels, and as many biases.",
                  "MACs: the weights, without the biases, once for every place of the window. Without padding there are "
                  "n - k + 1 places along each axis."),
-          cases=lambda chance: [(64, 128, 3, 4, 28), (96, 96, 5, 2, 31),
-                                (12 * chance.randint(1, 5), 12 * chance.randint(1, 5), 3, chance.choice((2, 3, 4)),
-                                 chance.randint(8, 60))])
+          cases=lambda rng: [(64, 128, 3, 4, 28), (96, 96, 5, 2, 31),
+                             (12 * rng.randint(1, 5), 12 * rng.randint(1, 5), 3, rng.choice((2, 3, 4)),
+                              rng.randint(8, 60))])
 def cost(n_in, n_out, k, groups, n):
     """Two numbers, parameters and MACs, of a grouped convolution with bias, stride 1 and no padding, on an image of
     `n` x `n`."""
@@ -399,61 +216,20 @@ def cost(n_in, n_out, k, groups, n):
     return weights + n_out, weights * (n - k + 1) ** 2
 
 
-@cost.also_right
-def counted_in_torch(n_in, n_out, k, groups, n):
-    with torch.device("meta"):
-        layer = nn.Conv2d(n_in, n_out, k, groups=groups)
-        places = layer(torch.empty(1, n_in, n, n))[0, 0].numel()
-    return sum(p.numel() for p in layer.parameters()), layer.weight.numel() * places
-
-
-@cost.mistake
-def groups_ignored(n_in, n_out, k, groups, n):
-    """You count the layer without groups. Each output channel sees the inputs of its own group only."""
-    weights = n_out * n_in * k * k
-    return weights + n_out, weights * (n - k + 1) ** 2
-
-
-@cost.mistake
-def groups_divide_both(n_in, n_out, k, groups, n):
-    """You divide input and output channels by the groups: that is the cost of one group, and there are several."""
-    weights = (n_out // groups) * (n_in // groups) * k * k
-    return weights + n_out, weights * (n - k + 1) ** 2
-
-
-@cost.mistake
-def bias_for_each_input_channel(n_in, n_out, k, groups, n):
-    """Your weights are right, your biases are too many. An output channel sums over its input channels first and adds
-    one bias at the end."""
-    weights = n_out * (n_in // groups) * k * k
-    return weights + n_out * (n_in // groups), weights * (n - k + 1) ** 2
-
-
-@cost.mistake
-def no_bias_at_all(n_in, n_out, k, groups, n):
-    """The biases are missing among the parameters. There is one for each output channel, with or without groups."""
-    weights = n_out * (n_in // groups) * k * k
-    return weights, weights * (n - k + 1) ** 2
-
-
-@cost.mistake
-def size_of_the_input(n_in, n_out, k, groups, n):
-    """The parameters are right. For the MACs you count a window at every input pixel; count the outputs, of which there
-    are fewer without padding."""
-    weights = n_out * (n_in // groups) * k * k
-    return weights + n_out, weights * n**2
-
-
-@cost.mistake
-def bias_among_the_macs(n_in, n_out, k, groups, n):
-    """The parameters are right. Among your MACs are the biases, but adding a bias needs no multiplication: here it
-    counts as nothing."""
-    weights = n_out * (n_in // groups) * k * k
-    return weights + n_out, (weights + n_out) * (n - k + 1) ** 2
-
-
-@cost.mistake
-def kernel_not_squared(n_in, n_out, k, groups, n):
-    """Your kernel has `k` weights for each channel. It is a square."""
-    weights = n_out * (n_in // groups) * k
-    return weights + n_out, weights * (n - k + 1) ** 2
+cost.mistakes_as_edits(
+    ("n_in // groups", "n_in",
+     "You count the layer without groups. Each output channel sees the inputs of its own group only."),
+    ("n_out * (n_in // groups)", "(n_out // groups) * (n_in // groups)",
+     "You divide input and output channels by the groups: that is the cost of one group, and there are several."),
+    ("weights + n_out", "weights + n_out * (n_in // groups)",
+     "Your weights are right, your biases are too many. An output channel sums over its input channels first and adds "
+     "one bias at the end."),
+    ("weights + n_out", "weights",
+     "The biases are missing among the parameters. There is one for each output channel, with or without groups."),
+    ("n - k + 1", "n",
+     "The parameters are right. For the MACs you count a window at every input pixel; count the outputs, of which "
+     "there are fewer without padding."),
+    ("weights * (n", "(weights + n_out) * (n",
+     "The parameters are right. Among your MACs are the biases, but adding a bias needs no multiplication: here it "
+     "counts as nothing."),
+    ("k * k", "k", "Your kernel has `k` weights for each channel. It is a square."))

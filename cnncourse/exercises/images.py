@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from . import exercise
 
 
-def pictures(chance: random.Random, *shape: int) -> Tensor:
+def pictures(rng: random.Random, *shape: int) -> Tensor:
     """Random uint8 images, whose channels differ in brightness and in contrast."""
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
     middle = torch.tensor([60, 110, 150.0])[: shape[-3], None, None]
     spread = torch.tensor([15, 30, 45.0])[: shape[-3], None, None]
     light = 25 * torch.randn(shape[0], 1, 1, 1, generator=generator)  # of each image
@@ -23,110 +23,59 @@ def pictures(chance: random.Random, *shape: int) -> Tensor:
                  "`torch.rot90(image, k, dims)` turns `k` quarters, counter-clockwise where `dims` is (height, width).",
                  "The image is C x H x W, so the two dimensions are 1 and 2. 3 is a half turn, 8 a quarter "
                  "counter-clockwise, 1 no turn."),
-          cases=lambda chance: [(pictures(chance, 1, 3, chance.randint(4, 6), chance.randint(7, 9))[0], orientation)
-                                for orientation in (1, 3, 6, 8)])
+          cases=lambda rng: [(pictures(rng, 1, 3, rng.randint(4, 6), rng.randint(7, 9))[0], orientation)
+                             for orientation in (1, 3, 6, 8)])
 def upright(image, orientation):
     """The picture as a viewer shows it. `image`: C x H x W as stored. `orientation`: the EXIF number, 1, 3, 6 or 8."""
     return torch.rot90(image, {1: 0, 3: 2, 6: -1, 8: 1}[orientation], (1, 2))
 
 
-@upright.also_right
-def by_flips(image, orientation):
-    if orientation == 3:
-        return image.flip(1, 2)
-    if orientation == 6:
-        return image.transpose(1, 2).flip(2)
-    return image.transpose(1, 2).flip(1) if orientation == 8 else image
-
-
-@upright.mistake
-def wrong_way_round(image, orientation):
-    """6 and 8 are exchanged: your quarter turns go the wrong way, and the picture stands on its head. For 6 the stored
-    picture must be turned clockwise."""
-    return torch.rot90(image, {1: 0, 3: 2, 6: 1, 8: -1}[orientation], (1, 2))
-
-
-@upright.mistake
-def transposed(image, orientation):
-    """You exchange rows and columns. That has the right shape and is a mirror image: a turn needs a flip as well."""
-    return image.flip(1, 2) if orientation == 3 else image.transpose(1, 2) if orientation in (6, 8) else image
-
-
-@upright.mistake
-def half_turn_is_a_flip(image, orientation):
-    """For 3 you flip the rows alone. That mirrors the picture: a half turn reverses rows and columns."""
-    return image.flip(1) if orientation == 3 else upright.function(image, orientation)
-
-
-@upright.mistake
-def left_as_stored(image, orientation):
-    """Your picture is as it was stored. The number is not 1, so it has to be turned."""
-    return image.clone()
-
-
-@upright.mistake
-def quarter_for_a_half(image, orientation):
-    """For 3 you turn by a quarter. 3 is a half turn; 6 and 8 are the quarters."""
-    return torch.rot90(image, {1: 0, 3: 1, 6: -1, 8: 1}[orientation], (1, 2))
+upright.mistakes_as_edits(
+    ("6: -1, 8: 1", "6: 1, 8: -1",
+     "6 and 8 are exchanged: your quarter turns go the wrong way, and the picture stands on its head. For 6 the stored "
+     "picture must be turned clockwise."),
+    ("return", "if orientation in (6, 8):\n        return image.transpose(1, 2)\n    return",
+     "You exchange rows and columns. That has the right shape and is a mirror image: a turn needs a flip as well."),
+    ("return", "if orientation == 3:\n        return image.flip(1)\n    return",
+     "For 3 you flip the rows alone. That mirrors the picture: a half turn reverses rows and columns."),
+    ("3: 2, 6: -1, 8: 1", "3: 0, 6: 0, 8: 0",
+     "Your picture is as it was stored. The number is not 1, so it has to be turned."),
+    ("3: 2", "3: 1", "For 3 you turn by a quarter. 3 is a half turn; 6 and 8 are the quarters."))
 
 
 @exercise(minutes=3, level="easy",
           hints=("Which of the two sides becomes `side`? The other one keeps the proportions.",
                  "Both sides are multiplied by `side` and divided by the shorter one.",
                  "The exact value may have a fraction; torchvision cuts it off, as `//` does."),
-          cases=lambda chance: [(640, 427, 256), (300, 401, 256),
-                                (chance.randint(500, 900), chance.randint(150, 350), 97),
-                                (chance.randint(150, 350), chance.randint(500, 900), 224)])
+          cases=lambda rng: [(640, 427, 256), (300, 401, 256),
+                             (rng.randint(500, 900), rng.randint(150, 350), 97),
+                             (rng.randint(150, 350), rng.randint(500, 900), 224)])
 def resized(width, height, side):
     """The size (width, height) of a picture after `Resize(side)`, where `side` is one number. Fractions are cut off."""
     short = min(width, height)
     return side * width // short, side * height // short
 
 
-@resized.also_right
-def two_cases(width, height, side):
-    if width < height:
-        return side, int(side * height / width)
-    return int(side * width / height), side
+resized.mistakes_as_edits(
+    ("side * width // short, side * height // short", "side, side",
+     "That is what `Resize((side, side))` makes. One number keeps the proportions: a picture that was no square stays "
+     "none."),
+    ("min(", "max(",
+     "You bring the longer side to `side`. `Resize` brings the shorter one there, so that a crop of `side` always "
+     "fits."),
+    ("side * width // short, side * height // short", "side * height // short, side * width // short",
+     "Width and height are exchanged. The task wants the width first, as PIL gives it; a tensor's shape has the height "
+     "first."),
+    ("min(width, height)", "height",
+     "You always bring the height to `side`. Try a picture that is taller than wide."),
+    ("side * width // short, side * height // short", "(side, height) if width < height else (width, side)",
+     "The longer side has kept its old length, so the picture is distorted: scale both sides by the same number."))
 
 
-@resized.mistake
-def square(width, height, side):
-    """That is what `Resize((side, side))` makes. One number keeps the proportions: a picture that was no square stays
-    none."""
-    return side, side
-
-
-@resized.mistake
-def longer_side(width, height, side):
-    """You bring the longer side to `side`. `Resize` brings the shorter one there, so that a crop of `side` always
-    fits."""
-    return side * width // max(width, height), side * height // max(width, height)
-
-
-@resized.mistake
-def swapped(width, height, side):
-    """Width and height are exchanged. The task wants the width first, as PIL gives it; a tensor's shape has the height
-    first."""
-    return resized.function(width, height, side)[::-1]
-
-
-@resized.mistake
-def always_the_height(width, height, side):
-    """You always bring the height to `side`. Try a picture that is taller than wide."""
-    return side * width // height, side
-
-
-@resized.mistake
-def other_side_kept(width, height, side):
-    """The longer side has kept its old length, so the picture is distorted: scale both sides by the same number."""
-    return (side, height) if width < height else (width, side)
-
-
-def places_of(chance: random.Random) -> list[int]:
+def places_of(rng: random.Random) -> list[int]:
     """The place of each picture: unequal numbers of pictures a place, in a random order."""
-    places = [place for place in range(chance.randint(8, 11)) for _ in range(1 + (3 * place + 1) % 5)]
-    chance.shuffle(places)
+    places = [place for place in range(rng.randint(8, 11)) for _ in range(1 + (3 * place + 1) % 5)]
+    rng.shuffle(places)
     return places
 
 
@@ -135,8 +84,8 @@ def places_of(chance: random.Random) -> list[int]:
                  "Go through `sorted(set(places))` and stop when the test set holds `share` of the pictures, or more.",
                  "Collect `chosen` places, count their pictures with `places.count(place)`; then return the positions "
                  "`i` with `places[i] in chosen`."),
-          cases=lambda chance: [([4, 4, 4, 1, 1, 7, 7, 7, 7, 2, 2, 2], 0.4), ([3, 0, 0, 1, 0, 2, 0, 0, 4, 4], 0.5),
-                                *((places_of(chance), 0.3) for _ in range(3))])
+          cases=lambda rng: [([4, 4, 4, 1, 1, 7, 7, 7, 7, 2, 2, 2], 0.4), ([3, 0, 0, 1, 0, 2, 0, 0, 4, 4], 0.5),
+                             *((places_of(rng), 0.3) for _ in range(3))])
 def split(places, share):
     """Positions of the test pictures, in order. `places`: the place of each picture. Whole places go to the test set,
     the one of the smallest number first, until it holds at least `share` (0 to 1) of all pictures."""
@@ -149,12 +98,14 @@ def split(places, share):
     return [i for i, place in enumerate(places) if place in chosen]
 
 
-@split.also_right
-def by_numbers_below(places, share):
-    for limit in sorted(set(places)):
-        test = [i for i, place in enumerate(places) if place <= limit]
-        if len(test) >= share * len(places):
-            return test
+split.mistakes_as_edits(
+    ("place in chosen", "i < round(share * len(places))",
+     "You choose pictures and never look at `places`. Pictures of one place then stand on both sides."),
+    ("in chosen", "in sorted(set(places))[: round(share * len(set(places)))]",
+     "You take `share` of the places. They hold unequal numbers of pictures; the share is one of pictures."),
+    ("if held >=", "if held + places.count(place) >=",
+     "Your test set is one place short: it has to reach `share`, so the place that crosses the line belongs to it."),
+    ("in chosen", "not in chosen", "These are the training pictures: the task wants the others."))
 
 
 @split.mistake
@@ -165,45 +116,13 @@ def cuts_a_place(places, share):
     return sorted(order[: round(share * len(places))])
 
 
-@split.mistake
-def pictures_at_random(places, share):
-    """You choose pictures and never look at `places`. Pictures of one place then stand on both sides."""
-    return list(range(round(share * len(places))))
-
-
-@split.mistake
-def share_of_the_places(places, share):
-    """You take `share` of the places. They hold unequal numbers of pictures; the share is one of pictures."""
-    names = sorted(set(places))
-    return [i for i, place in enumerate(places) if place in names[: round(share * len(names))]]
-
-
-@split.mistake
-def stops_early(places, share):
-    """Your test set is one place short: it has to reach `share`, so the place that crosses the line belongs to it."""
-    chosen, held = set(), 0
-    for place in sorted(set(places)):
-        held += places.count(place)
-        if held >= share * len(places):
-            break
-        chosen.add(place)
-    return [i for i, place in enumerate(places) if place in chosen]
-
-
-@split.mistake
-def the_training_side(places, share):
-    """These are the training pictures: the task wants the others."""
-    test = set(split.function(places, share))
-    return [i for i in range(len(places)) if i not in test]
-
-
 @exercise(minutes=8, level="medium",
           hints=("One mean and one deviation for each channel. Over which of the four dimensions do you average?",
                  "The images are N x C x H x W: average over dimensions 0, 2 and 3. PyTorch takes no mean of uint8 "
                  "numbers, so convert them first. What is the largest value wanted?",
                  "`pixels = train.double() / 255`, then `pixels.mean((0, 2, 3))` and `pixels.std((0, 2, 3))`."),
-          cases=lambda chance: [(pictures(chance, 60, 3, 16, 12), pictures(chance, 40, 3, 16, 12) // 2)
-                                for _ in range(3)],
+          cases=lambda rng: [(pictures(rng, 60, 3, 16, 12), pictures(rng, 40, 3, 16, 12) // 2)
+                             for _ in range(3)],
           observe=lambda pair, train, test: {"the mean": pair[0], "the standard deviation": pair[1]})
 def statistics(train, test):
     """Mean and standard deviation of each channel, for normalisation: two tensors of C numbers, on a scale from 0 to 1.
@@ -212,55 +131,22 @@ def statistics(train, test):
     return pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))
 
 
-@statistics.also_right
-def channel_rows(train, test):
-    rows = train.transpose(0, 1).flatten(1).float() / 255
-    mean = rows.mean(1)
-    return mean, (rows - mean[:, None]).square().mean(1).sqrt()
-
-
-@statistics.mistake
-def with_test_images(train, test):
-    """Your numbers come from the training *and* the test images. What the test images are like is not known before the
-    test."""
-    return statistics.function(torch.cat([train, test]), test)
-
-
-@statistics.mistake
-def up_to_255(train, test):
-    """Your numbers go up to 255. The task, and `Normalize` after `ToTensor`, want pixels from 0 to 1."""
-    return tuple(255 * value for value in statistics.function(train, test))
-
-
-@statistics.mistake
-def deviation_of_each_image(train, test):
-    """Your mean is right. Your standard deviation is taken in each image, then averaged: that leaves out how much whole
-    images differ in brightness. Take it over all pixels of all images at once."""
-    pixels = train.double() / 255
-    return pixels.mean((0, 2, 3)), pixels.std((2, 3)).mean(0)
-
-
-@statistics.mistake
-def all_channels_together(train, test):
-    """All your channels have the same numbers: you averaged over the channels too. Red, green and blue differ."""
-    pixels = train.double() / 255
-    return pixels.mean().repeat(train.shape[1]), pixels.std().repeat(train.shape[1])
-
-
-@statistics.mistake
-def over_the_images_alone(train, test):
-    """You averaged over dimension 0 alone and got a picture, the mean image. For one number a channel, average over
-    height and width as well."""
-    pixels = train.double() / 255
-    return pixels.mean(0), pixels.std(0)
-
-
-@statistics.mistake
-def over_the_channels(train, test):
-    """You averaged over the wrong dimensions: one number for each column came out, not for each channel. N x C x H x W:
-    the channels are dimension 1, and that is the one to keep."""
-    pixels = train.double() / 255
-    return pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
+statistics.mistakes_as_edits(
+    ("train.double()", "torch.cat([train, test]).double()",
+     "Your numbers come from the training *and* the test images. What the test images are like is not known before the "
+     "test."),
+    (" / 255", "", "Your numbers go up to 255. The task, and `Normalize` after `ToTensor`, want pixels from 0 to 1."),
+    ("std((0, 2, 3))", "std((2, 3)).mean(0)",
+     "Your mean is right. Your standard deviation is taken in each image, then averaged: that leaves out how much "
+     "whole images differ in brightness. Take it over all pixels of all images at once."),
+    ("mean((0, 2, 3))", "mean().repeat(3)", "std((0, 2, 3))", "std().repeat(3)",
+     "All your channels have the same numbers: you averaged over the channels too. Red, green and blue differ."),
+    ("mean((0, 2, 3))", "mean(0)", "std((0, 2, 3))", "std(0)",
+     "You averaged over dimension 0 alone and got a picture, the mean image. For one number a channel, average over "
+     "height and width as well."),
+    ("mean((0, 2, 3))", "mean((0, 1, 2))", "std((0, 2, 3))", "std((0, 1, 2))",
+     "You averaged over the wrong dimensions: one number for each column came out, not for each channel. "
+     "N x C x H x W: the channels are dimension 1, and that is the one to keep."))
 
 
 @exercise(minutes=6, level="medium",
@@ -268,7 +154,7 @@ def over_the_channels(train, test):
                  "A parameter with `requires_grad = False` gets no gradient, and an optimizer leaves it alone.",
                  "`net.requires_grad_(False)` turns all off (mind the underscore at its end); then "
                  "`net.head.requires_grad_(True)`. Return the network at the end."),
-          cases=lambda chance: [(small(chance.randint(3, 6), chance.randint(2, 5)),) for _ in range(2)],
+          cases=lambda rng: [(small(rng.randint(3, 6), rng.randint(2, 5)),) for _ in range(2)],
           observe=lambda net, _: {"the parameters that are trained": [n for n, p in net.named_parameters()
                                                                       if p.requires_grad],
                                   "layers in evaluation": [n for n, m in net.named_modules() if not m.training]})
@@ -288,62 +174,25 @@ def small(width: int, classes: int) -> nn.Sequential:
             head=nn.Linear(width, classes)))
 
 
-@freeze.also_right
-def by_name(net):
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad = name.startswith("head")
-    return net
+freeze.mistakes_as_edits(
+    ("net.requires_grad_(False)", "net.requires_grad = False",
+     "Nothing is frozen. If you wrote `net.requires_grad = False`: that gives the network a new attribute, and no "
+     "parameter hears of it. Look for the method with an underscore at its end, or go through the parameters."),
+    ("head.requires_grad_(True)", "head.requires_grad_(False)",
+     "Everything is frozen, the head too: there is nothing left to train."),
+    ("net.requires", "net.head.requires", "net.head.requires_grad_(True)", "",
+     "You froze the head and train the features: the other way round."),
+    ("net.requires", "net.features[0].requires",
+     "The convolutions are frozen, but batch normalisation has a weight and a bias too, and yours are still trained."),
+    ("head.requires", "head.weight.requires", "Of the head you train the weight alone. It has a bias as well."),
+    ("net.requires_grad_(False)", "net.features.eval()",
+     "`eval()` changes what dropout and batch normalisation do; it freezes no parameter."))
 
 
-@freeze.mistake
-def only_an_attribute(net):
-    """Nothing is frozen. If you wrote `net.requires_grad = False`: that gives the network a new attribute, and no
-    parameter hears of it. Look for the method with an underscore at its end, or go through the parameters."""
-    net.requires_grad = False
-    return net
-
-
-@freeze.mistake
-def head_too(net):
-    """Everything is frozen, the head too: there is nothing left to train."""
-    return net.requires_grad_(False)
-
-
-@freeze.mistake
-def the_other_way_round(net):
-    """You froze the head and train the features: the other way round."""
-    net.head.requires_grad_(False)
-    return net
-
-
-@freeze.mistake
-def convolutions_alone(net):
-    """The convolutions are frozen, but batch normalisation has a weight and a bias too, and yours are still trained."""
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.requires_grad_(False)
-    return net
-
-
-@freeze.mistake
-def bias_forgotten(net):
-    """Of the head you train the weight alone. It has a bias as well."""
-    for name, parameter in net.named_parameters():
-        parameter.requires_grad = name == "head.weight"
-    return net
-
-
-@freeze.mistake
-def evaluation_mode(net):
-    """`eval()` changes what dropout and batch normalisation do; it freezes no parameter."""
-    net.features.eval()
-    return net
-
-
-def labels_of(chance: random.Random) -> tuple[Tensor, Tensor, int]:
+def labels_of(rng: random.Random) -> tuple[Tensor, Tensor, int]:
     """True and predicted labels of 40 pictures: of five classes the last is missing, and errors go mostly one way."""
-    true = [chance.randrange(4) for _ in range(40)]
-    predicted = [(t + 1) % 4 if chance.random() < 0.4 else t for t in true]
+    true = [rng.randrange(4) for _ in range(40)]
+    predicted = [(t + 1) % 4 if rng.random() < 0.4 else t for t in true]
     return torch.tensor(true + [0, 0, 1]), torch.tensor(predicted + [1, 1, 3]), 5
 
 
@@ -352,7 +201,7 @@ def labels_of(chance: random.Random) -> tuple[Tensor, Tensor, int]:
                  "A loop over `zip(true, predicted)` is enough: each pair adds one to one entry.",
                  "`matrix = torch.zeros(classes, classes, dtype=torch.long)`; `for t, p in zip(true, predicted): "
                  "matrix[t, p] += 1`."),
-          cases=lambda chance: [labels_of(chance) for _ in range(3)])
+          cases=lambda rng: [labels_of(rng) for _ in range(3)])
 def confusion(true, predicted, classes):
     """The confusion matrix, classes x classes: how many pictures of each true class (rows) were given each class
     (columns). `true`, `predicted`: labels, N. A class may be missing among them."""
@@ -362,51 +211,34 @@ def confusion(true, predicted, classes):
     return matrix
 
 
-@confusion.also_right
-def by_one_number(true, predicted, classes):
-    return torch.bincount(classes * true + predicted, minlength=classes**2).reshape(classes, classes)
+confusion.mistakes_as_edits(
+    ("[t, p]", "[p, t]",
+     "Your matrix is transposed: the true class belongs in the rows, the predicted one in the columns."),
+    ("+= 1", "= 1",
+     "No entry of yours exceeds one. `matrix[true, predicted] += 1` with whole lists writes each entry once, however "
+     "often it is named. Add the pictures one by one."),
+    ("return matrix", "return matrix / matrix.sum(1, keepdim=True).clamp(min=1)",
+     "Your rows are shares that sum to one. The task wants counts: a share of three pictures looks like one of three "
+     "thousand."),
+    ("return matrix", "return matrix.diag().diag()",
+     "Only the diagonal is filled: the pictures that were recognised. The others are what the matrix is for."),
+    ("zeros(classes, classes", "zeros(true.max() + 1, true.max() + 1",
+     "Your matrix is too small: a class without a picture keeps its row and its column, of zeros."))
 
 
-@confusion.mistake
-def columns_are_true(true, predicted, classes):
-    """Your matrix is transposed: the true class belongs in the rows, the predicted one in the columns."""
-    return confusion.function(predicted, true, classes)
-
-
-@confusion.mistake
-def at_most_one(true, predicted, classes):
-    """No entry of yours exceeds one. `matrix[true, predicted] += 1` with whole lists writes each entry once, however
-    often it is named. Add the pictures one by one."""
-    matrix = torch.zeros(classes, classes, dtype=torch.long)
-    matrix[true, predicted] += 1
-    return matrix
-
-
-@confusion.mistake
-def shares(true, predicted, classes):
-    """Your rows are shares that sum to one. The task wants counts: a share of three pictures looks like one of three
-    thousand."""
-    counts = confusion.function(true, predicted, classes)
-    return counts / counts.sum(1, keepdim=True).clamp(min=1)
-
-
-@confusion.mistake
-def right_ones_alone(true, predicted, classes):
-    """Only the diagonal is filled: the pictures that were recognised. The others are what the matrix is for."""
-    return confusion.function(true, predicted, classes).diag().diag()
-
-
-@confusion.mistake
-def seen_classes_alone(true, predicted, classes):
-    """Your matrix is too small: a class without a picture keeps its row and its column, of zeros."""
-    return confusion.function(true, predicted, int(true.max()) + 1)
+def grad_case(rng: random.Random) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
+    channels, height, width = rng.randint(6, 8), rng.randint(4, 5), rng.randint(6, 7)
+    leaning = torch.linspace(-0.6, 0.6, channels)[:, None, None]  # channels that speak for the class, and against it
+    return (torch.randn(channels, height, width, generator=generator).relu(),
+            leaning + torch.randn(channels, height, width, generator=generator))
 
 
 @exercise(minutes=10, level="hard",
           hints=("Each channel gets one weight: how strongly, on average over the map, the score grows with it.",
                  "`gradients.mean((1, 2))` are the weights; the map is the weighted sum of the channels.",
                  "Multiply `activations` by the weights as C x 1 x 1, sum over dimension 0, keep what is positive."),
-          cases=lambda chance: [grad_case(chance) for _ in range(3)])
+          cases=lambda rng: [grad_case(rng) for _ in range(3)])
 def grad_cam(activations, gradients):
     """The heat map of Grad-CAM, H x W, neither enlarged nor scaled. `activations`: C x H x W, a layer's output for one
     picture. `gradients`: of the same shape, of the class's score with respect to it."""
@@ -414,52 +246,17 @@ def grad_cam(activations, gradients):
     return (weights[:, None, None] * activations).sum(0).relu()
 
 
-def grad_case(chance: random.Random) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
-    channels, height, width = chance.randint(6, 8), chance.randint(4, 5), chance.randint(6, 7)
-    leaning = torch.linspace(-0.6, 0.6, channels)[:, None, None]  # channels that speak for the class, and against it
-    return (torch.randn(channels, height, width, generator=generator).relu(),
-            leaning + torch.randn(channels, height, width, generator=generator))
-
-
-@grad_cam.also_right
-def by_einsum(activations, gradients):
-    height, width = activations.shape[1:]
-    return torch.einsum("chw,cyx->hw", activations, gradients).clamp(min=0) / (height * width)
-
-
-@grad_cam.mistake
-def no_relu(activations, gradients):
-    """The ReLU at the end is missing: negative places speak for other classes and do not belong to this map."""
-    return (gradients.mean((1, 2))[:, None, None] * activations).sum(0)
-
-
-@grad_cam.mistake
-def not_averaged(activations, gradients):
-    """You multiply each activation by its own gradient. Grad-CAM averages the gradient over the map first, so that each
-    channel has one weight."""
-    return (gradients * activations).sum(0).relu()
-
-
-@grad_cam.mistake
-def averaged_over_channels(activations, gradients):
-    """You averaged the gradients over the channels, which gives each place a weight. The channels should get one."""
-    return (gradients.mean(0) * activations).sum(0).relu()
-
-
-@grad_cam.mistake
-def relu_too_early(activations, gradients):
-    """You cut the negative parts off each channel before the sum, so nothing can speak against the class. Sum first."""
-    return (gradients.mean((1, 2))[:, None, None] * activations).relu().sum(0)
-
-
-@grad_cam.mistake
-def weights_from_activations(activations, gradients):
-    """Activations and gradients are exchanged: the weights come from the gradients, the map from the activations."""
-    return (activations.mean((1, 2))[:, None, None] * gradients).sum(0).relu()
-
-
-@grad_cam.mistake
-def sum_over_places(activations, gradients):
-    """You summed over a dimension of the map, and the channels are still there. Sum over the channels, dimension 0."""
-    return (gradients.mean((1, 2))[:, None, None] * activations).sum(1).relu()
+grad_cam.mistakes_as_edits(
+    (".relu()", "",
+     "The ReLU at the end is missing: negative places speak for other classes and do not belong to this map."),
+    ("weights[:, None, None]", "gradients",
+     "You multiply each activation by its own gradient. Grad-CAM averages the gradient over the map first, so that "
+     "each channel has one weight."),
+    ("weights[:, None, None]", "gradients.mean(0)",
+     "You averaged the gradients over the channels, which gives each place a weight. The channels should get one."),
+    (".sum(0).relu()", ".relu().sum(0)",
+     "You cut the negative parts off each channel before the sum, so nothing can speak against the class. Sum first."),
+    ("gradients.mean", "activations.mean", "* activations", "* gradients",
+     "Activations and gradients are exchanged: the weights come from the gradients, the map from the activations."),
+    ("sum(0)", "sum(1)",
+     "You summed over a dimension of the map, and the channels are still there. Sum over the channels, dimension 0."))

@@ -4,15 +4,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..models.resnet import Basic, Bottleneck, CifarResNet, Residual, conv, projection, projection_always
+from ..models.resnet import Basic, Bottleneck, CifarResNet, projection
 from . import behaviour, exercise
 
 
-def maps(chance):
+def maps(rng):
     """A batch of maps and a number of channels: an odd and an even size, and a random one."""
-    generator = torch.Generator().manual_seed(chance.randrange(10**6))
-    sizes = ((3, 8, 8), (2, 7, 9), (chance.randint(2, 5), 2 * chance.randint(3, 6), 2 * chance.randint(3, 6)))
-    return [(torch.randn(2, *size, generator=generator), size[0] + 2 * chance.randint(1, 3)) for size in sizes]
+    generator = torch.Generator().manual_seed(rng.randrange(10**6))
+    sizes = ((3, 8, 8), (2, 7, 9), (rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)))
+    return [(torch.randn(2, *size, generator=generator), size[0] + 2 * rng.randint(1, 3)) for size in sizes]
 
 
 @exercise(minutes=8, level="medium",
@@ -27,50 +27,21 @@ def zero_shortcut(x, n_out):
     return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, n_out - x.shape[1]))
 
 
-@zero_shortcut.also_right
-def pooled_and_joined(x, n_out):
-    picked = F.max_pool2d(x, 1, 2)
-    return torch.cat([picked, picked.new_zeros(len(x), n_out - x.shape[1], *picked.shape[2:])], 1)
-
-
-@zero_shortcut.mistake
-def columns_padded(x, n_out):
-    """Your zeros became new columns. `F.pad` reads its pairs from the last dimension backwards: width, height,
-    channels."""
-    return F.pad(x[:, :, ::2, ::2], (0, n_out - x.shape[1]))
-
-
-@zero_shortcut.mistake
-def stride_forgotten(x, n_out):
-    """The channels are right, and the map has kept its size: option A keeps only every second row and column."""
-    return F.pad(x, (0, 0, 0, 0, 0, n_out - x.shape[1]))
-
-
-@zero_shortcut.mistake
-def zeros_in_front(x, n_out):
-    """Your zeros stand in front of the channels. In a pair of `F.pad` the first number pads before, the second behind.
-    """
-    return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, n_out - x.shape[1], 0))
-
-
-@zero_shortcut.mistake
-def zeros_on_both_sides(x, n_out):
-    """Half of your zeros stand in front of the channels and half behind. That would train as well, but the task wants
-    all of them behind."""
-    half = (n_out - x.shape[1]) // 2
-    return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, half, half))
-
-
-@zero_shortcut.mistake
-def averaged(x, n_out):
-    """You average neighbouring pixels. Option A computes nothing: it takes every second pixel as it is."""
-    return F.pad(F.avg_pool2d(x, 2, ceil_mode=True), (0, 0, 0, 0, 0, n_out - x.shape[1]))
-
-
-@zero_shortcut.mistake
-def one_axis(x, n_out):
-    """Only the rows are thinned out. The columns need a step of two as well."""
-    return F.pad(x[:, :, ::2], (0, 0, 0, 0, 0, n_out - x.shape[1]))
+zero_shortcut.mistakes_as_edits(
+    ("0, 0, 0, 0, 0, n_out", "0, n_out",
+     "Your zeros became new columns. `F.pad` reads its pairs from the last dimension backwards: width, height, "
+     "channels."),
+    ("[:, :, ::2, ::2]", "",
+     "The channels are right, and the map has kept its size: option A keeps only every second row and column."),
+    ("0, n_out - x.shape[1]", "n_out - x.shape[1], 0",
+     "Your zeros stand in front of the channels. In a pair of `F.pad` the first number pads before, the second "
+     "behind."),
+    ("0, n_out - x.shape[1]", "(n_out - x.shape[1]) // 2, (n_out - x.shape[1]) // 2",
+     "Half of your zeros stand in front of the channels and half behind. That would train as well, but the task wants "
+     "all of them behind."),
+    ("x[:, :, ::2, ::2]", "F.avg_pool2d(x, 2, ceil_mode=True)",
+     "You average neighbouring pixels. Option A computes nothing: it takes every second pixel as it is."),
+    ("::2, ::2", "::2", "Only the rows are thinned out. The columns need a step of two as well."))
 
 
 @exercise(minutes=12, level="hard",
@@ -79,7 +50,7 @@ def one_axis(x, n_out):
                  "The shortcut must arrive at the same shape.",
                  "The shortcut is `nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride=2, bias=False), "
                  "nn.BatchNorm2d(n_out))`, and `forward` ends in `F.relu(out + self.shortcut(x))`."),
-          cases=lambda chance: [(chance.randint(2, 4), chance.randint(5, 8)) for _ in range(3)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)) for _ in range(3)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(3, n_in, 9, 11)))
 def halving_block(n_in, n_out):
     """The first block of a stage, as a module: two 3x3 convolutions from `n_in` to `n_out` channels that halve the map,
@@ -87,157 +58,63 @@ def halving_block(n_in, n_out):
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv1 = nn.Conv2d(n_in, n_out, 3, stride=2, padding=1, bias=False)
-            self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
-            self.conv3 = nn.Conv2d(n_in, n_out, 1, stride=2, bias=False)
-            self.norm1, self.norm2, self.norm3 = (nn.BatchNorm2d(n_out) for _ in range(3))
+            self.residual = nn.Sequential(
+                nn.Conv2d(n_in, n_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(),
+                nn.Conv2d(n_out, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out))
+            self.shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride=2, bias=False), nn.BatchNorm2d(n_out))
 
         def forward(self, x):
-            out = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
-            return F.relu(out + self.norm3(self.conv3(x)))
+            out = self.residual(x)
+            return F.relu(out + self.shortcut(x))
     return Block()
 
 
-def two_convolutions(n_in, n_out, strides=(2, 1)):
-    return nn.Sequential(conv(n_in, n_out, 3, strides[0]), nn.BatchNorm2d(n_out), nn.ReLU(),
-                         conv(n_out, n_out, 3, strides[1]), nn.BatchNorm2d(n_out))
-
-
-class Joined(Residual):
-    """Any residual part with any shortcut."""
-
-    def __init__(self, residual, shortcut):
-        super().__init__()
-        self.residual, self.shortcut = residual, shortcut
-
-
-@halving_block.also_right
-def of_the_package(n_in, n_out):
-    return Basic(n_in, n_out, 2, projection)
-
-
-@halving_block.mistake
-def relu_before_addition(n_in, n_out):
-    """Your ReLU stands before the addition. So F(x) is never negative, and the block can only add. The sum comes first,
-    then the ReLU."""
-    class Block(Joined):
-        def forward(self, x):
-            return F.relu(self.residual(x)) + self.shortcut(x)
-    return Block(two_convolutions(n_in, n_out), projection(n_in, n_out, 2))
-
-
-@halving_block.mistake
-def no_relu_at_the_end(n_in, n_out):
-    """The ReLU after the addition is missing."""
-    class Block(Joined):
-        def forward(self, x):
-            return self.residual(x) + self.shortcut(x)
-    return Block(two_convolutions(n_in, n_out), projection(n_in, n_out, 2))
-
-
-@halving_block.mistake
-def no_shortcut(n_in, n_out):
-    """Nothing is added: this is a block of a plain network. Where is the shortcut?"""
-    return nn.Sequential(two_convolutions(n_in, n_out), nn.ReLU())
-
-
-@halving_block.mistake
-def stride_in_both(n_in, n_out):
-    """The map is a quarter as wide and high as before: both convolutions step by two. One stride a block is enough."""
-    return Joined(two_convolutions(n_in, n_out, (2, 2)), projection_always(n_in, n_out, 4))
-
-
-@halving_block.mistake
-def stride_in_the_second(n_in, n_out):
-    """Your second convolution takes the stride. The shape is the same, but the first one then works on the large map.
-    In the paper the first one steps."""
-    return Joined(two_convolutions(n_in, n_out, (1, 2)), projection(n_in, n_out, 2))
-
-
-@halving_block.mistake
-def no_norm_on_the_shortcut(n_in, n_out):
-    """The convolution of your shortcut has no batch normalisation."""
-    return Joined(two_convolutions(n_in, n_out), conv(n_in, n_out, 1, 2))
-
-
-@halving_block.mistake
-def relu_on_the_shortcut(n_in, n_out):
-    """There is a ReLU on your shortcut. It carries a convolution and a batch normalisation, nothing else."""
-    return Joined(two_convolutions(n_in, n_out), nn.Sequential(projection(n_in, n_out, 2), nn.ReLU()))
-
-
-@halving_block.mistake
-def biases_kept(n_in, n_out):
-    """Your convolutions have biases. The batch normalisation behind them subtracts any constant: `bias=False`."""
-    block = Basic(n_in, n_out, 2, projection)
-    for layer in block.modules():
-        if isinstance(layer, nn.Conv2d):
-            layer.bias = nn.Parameter(torch.zeros(n_out))
-    return block
-
-
-def towers(chance):
-    """(blocks a stage, stages, convolutions a block), all different, so that no two formulas agree."""
-    return [(3, 4, 2), (5, 3, 3)] + [(chance.randint(4, 9), chance.randint(2, 3), 4) for _ in range(3)]
+halving_block.mistakes_as_edits(
+    ("F.relu(out + self.shortcut(x))", "F.relu(out) + self.shortcut(x)",
+     "Your ReLU stands before the addition. So F(x) is never negative, and the block can only add. The sum comes "
+     "first, then the ReLU."),
+    ("F.relu(out + self.shortcut(x))", "out + self.shortcut(x)", "The ReLU after the addition is missing."),
+    ("nn.Conv2d(n_in, n_out, 1, stride=2, bias=False), nn.BatchNorm2d(n_out)", "", " + self.shortcut(x)", "",
+     "Nothing is added: this is a block of a plain network. Where is the shortcut?"),
+    ("n_out, n_out, 3", "n_out, n_out, 3, stride=2", "1, stride=2", "1, stride=4",
+     "The map is a quarter as wide and high as before: both convolutions step by two. One stride a block is enough."),
+    ("3, stride=2", "3", "n_out, n_out, 3", "n_out, n_out, 3, stride=2",
+     "Your second convolution takes the stride. The shape is the same, but the first one then works on the large map. "
+     "In the paper the first one steps."),
+    ("1, stride=2, bias=False), nn.BatchNorm2d(n_out)", "1, stride=2, bias=False)",
+     "The convolution of your shortcut has no batch normalisation."),
+    ("self.shortcut(x)", "F.relu(self.shortcut(x))",
+     "There is a ReLU on your shortcut. It carries a convolution and a batch normalisation, nothing else."),
+    ("stride=2, padding=1, bias=False", "stride=2, padding=1", "3, padding=1, bias=False", "3, padding=1",
+     "1, stride=2, bias=False", "1, stride=2",
+     "Your convolutions have biases. The batch normalisation behind them subtracts any constant: `bias=False`."))
 
 
 @exercise(minutes=3, level="easy",
           hints=("Count the convolutions inside the blocks first, then what stands before and behind the stages.",
                  "For three stages of two convolutions a block your formula must give 6n + 2.",
                  "`stages * n * convolutions`, one convolution before them, one linear layer behind."),
-          cases=towers)
+          cases=lambda rng: [(3, 4, 2), (5, 3, 3)] + [(rng.randint(4, 9), rng.randint(2, 3), 4)
+                                                      for _ in range(3)])  # all different: no two formulas agree
 def layers(n, stages, convolutions):
     """The layers of a network of `stages` stages, each of `n` blocks with so many convolutions, with one convolution
     before and one linear layer behind. Projections on shortcuts are not counted."""
     return stages * n * convolutions + 2
 
 
-@layers.also_right
-def added_up(n, stages, convolutions):
-    return 1 + sum(n * convolutions for _ in range(stages)) + 1
-
-
-@layers.mistake
-def learned_by_heart(n, stages, convolutions):
-    """This is 6n + 2 of the CIFAR networks. It holds for three stages with two convolutions a block, and here both can
-    be others."""
-    return 6 * n + 2
-
-
-@layers.mistake
-def no_linear_layer(n, stages, convolutions):
-    """One layer is missing. Besides the blocks there are two: the first convolution and the linear layer."""
-    return stages * n * convolutions + 1
-
-
-@layers.mistake
-def blocks_alone(n, stages, convolutions):
-    """You counted the layers inside the blocks only. What stands before and behind the stages?"""
-    return stages * n * convolutions
-
-
-@layers.mistake
-def blocks_counted(n, stages, convolutions):
-    """You counted the blocks. Each block has several layers with weights."""
-    return stages * n + 2
-
-
-@layers.mistake
-def one_stage(n, stages, convolutions):
-    """You took n as the blocks of the whole network. Each stage has n."""
-    return n * convolutions + 2
-
-
-@layers.mistake
-def one_block_more(n, stages, convolutions):
-    """Your stages have one block too many: the block that changes the shape is one of the n."""
-    return stages * (n + 1) * convolutions + 2
-
-
-@layers.mistake
-def projections_counted(n, stages, convolutions):
-    """You counted the projections, one for each stage but the first. By convention they do not count as depth."""
-    return stages * n * convolutions + 2 + stages - 1
+layers.mistakes_as_edits(
+    ("stages * n * convolutions", "6 * n",
+     "This is 6n + 2 of the CIFAR networks. It holds for three stages with two convolutions a block, and here both can "
+     "be others."),
+    ("+ 2", "+ 1",
+     "One layer is missing. Besides the blocks there are two: the first convolution and the linear layer."),
+    (" + 2", "", "You counted the layers inside the blocks only. What stands before and behind the stages?"),
+    (" * convolutions", "", "You counted the blocks. Each block has several layers with weights."),
+    ("stages * n", "n", "You took n as the blocks of the whole network. Each stage has n."),
+    ("stages * n", "stages * (n + 1)",
+     "Your stages have one block too many: the block that changes the shape is one of the n."),
+    ("+ 2", "+ 2 + stages - 1",
+     "You counted the projections, one for each stage but the first. By convention they do not count as depth."))
 
 
 @exercise(minutes=6, level="medium",
@@ -245,62 +122,35 @@ def projections_counted(n, stages, convolutions):
                  "Only the first 1x1: in version 1 its output has half the rows and half the columns, in version 1.5 "
                  "all of them.",
                  "MACs of that 1x1 on `size**2` positions, minus those on `(size // 2) ** 2`."),
-          cases=lambda chance: [(256, 128, 56)] + [
-              (4 * chance.randint(2, 9), chance.randint(3, 7), 2 * chance.randint(4, 20)) for _ in range(3)])
+          cases=lambda rng: [(256, 128, 56)] + [
+              (4 * rng.randint(2, 9), rng.randint(3, 7), 2 * rng.randint(4, 20)) for _ in range(3)])
 def extra_macs(n_in, width, size):
     """How many more MACs a bottleneck of version 1.5 needs than one of version 1, where it halves a map of size x size
     pixels with `n_in` channels; `width` channels are inside. `size` is even."""
     return n_in * width * (size**2 - (size // 2) ** 2)
 
 
-@extra_macs.also_right
-def three_quarters(n_in, width, size):
-    return 3 * n_in * width * size * size // 4
+extra_macs.mistakes_as_edits(
+    (" - (size // 2) ** 2", "",
+     "This is what the first 1x1 costs in version 1.5. In version 1 it costs something too: take the difference."),
+    ("(size**2 - (size // 2) ** 2)", "size**2 // 2",
+     "You took half of the positions. A stride of two halves the rows *and* the columns."),
+    ("n_in * width", "(n_in * width + 9 * width**2)",
+     "You counted the 3x3 as well. Its output has size/2 rows in both forms, so it costs the same."),
+    ("n_in * width", "9 * n_in * width",
+     "You counted nine weights for each pair of channels. The convolution that differs is a 1x1."),
+    ("size**2 - (size // 2) ** 2", "(2 * size) ** 2 - size**2",
+     "You took `size` for the map that comes out. It is the one that goes in."),
+    (" * width", "", "This is the difference for one output channel. The first 1x1 makes `width` of them."))
 
 
-@extra_macs.mistake
-def not_subtracted(n_in, width, size):
-    """This is what the first 1x1 costs in version 1.5. In version 1 it costs something too: take the difference."""
-    return n_in * width * size**2
-
-
-@extra_macs.mistake
-def half_the_positions(n_in, width, size):
-    """You took half of the positions. A stride of two halves the rows *and* the columns."""
-    return n_in * width * size**2 // 2
-
-
-@extra_macs.mistake
-def three_by_three_too(n_in, width, size):
-    """You counted the 3x3 as well. Its output has size/2 rows in both forms, so it costs the same."""
-    return (n_in * width + 9 * width**2) * (size**2 - (size // 2) ** 2)
-
-
-@extra_macs.mistake
-def nine_weights(n_in, width, size):
-    """You counted nine weights for each pair of channels. The convolution that differs is a 1x1."""
-    return 9 * n_in * width * (size**2 - (size // 2) ** 2)
-
-
-@extra_macs.mistake
-def size_of_the_output(n_in, width, size):
-    """You took `size` for the map that comes out. It is the one that goes in."""
-    return n_in * width * ((2 * size) ** 2 - size**2)
-
-
-@extra_macs.mistake
-def one_channel(n_in, width, size):
-    """This is the difference for one output channel. The first 1x1 makes `width` of them."""
-    return n_in * (size**2 - (size // 2) ** 2)
-
-
-def disagreeing(chance):
+def disagreeing(rng):
     """Pairs of shapes that cannot be added. The fixed ones separate all mistakes."""
     fixed = [((2, 16, 32, 32), (2, 32, 16, 16)), ((2, 16, 8, 8), (2, 32, 8, 8)), ((4, 3, 7, 9), (4, 3, 5, 9)),
              ((2, 16, 8, 1), (2, 32, 4, 8)), ((3, 8, 6, 6), (2, 8, 1, 6))]
-    shape = [chance.randint(2, 9) for _ in range(4)]
-    other = [n + chance.choice((0, 0, 1, 2)) for n in shape]
-    other[chance.randrange(4)] += 3
+    shape = [rng.randint(2, 9) for _ in range(4)]
+    other = [n + rng.choice((0, 0, 1, 2)) for n in shape]
+    other[rng.randrange(4)] += 3
     return fixed + [(tuple(shape), tuple(other))]
 
 
@@ -317,48 +167,22 @@ def dimension(first, second):
             return i
 
 
-@dimension.also_right
-def asked(first, second):
-    try:
-        torch.zeros(first) + torch.zeros(second)
-    except RuntimeError as error:
-        return int(str(error)[-1])
+dimension.mistakes_as_edits(
+    ("(3, 2, 1, 0)", "(0, 1, 2, 3)",
+     "You return the first dimension that disagrees. PyTorch compares from the last one: with stride *and* channels "
+     "wrong, it names the width."),
+    ("return i", "return i + 1", "It is the right dimension, counted from 1. PyTorch counts from 0."),
+    (" and 1 not in (first[i], second[i])", "",
+     "A size of 1 is stretched to fit any other, without a message. Pass over such dimensions."),
+    ("return i", "return 1",
+     "You always name the channels. That is the misreading of this section: look at each of the four sizes."),
+    ("return i", "return 3 - i",
+     "It is the right dimension, counted from the last one. PyTorch counts from the first, the batch, which is 0."))
 
 
-@dimension.mistake
-def from_the_front(first, second):
-    """You return the first dimension that disagrees. PyTorch compares from the last one: with stride *and* channels
-    wrong, it names the width."""
-    return min(i for i in range(4) if first[i] != second[i] and 1 not in (first[i], second[i]))
-
-
-@dimension.mistake
-def counted_from_one(first, second):
-    """It is the right dimension, counted from 1. PyTorch counts from 0."""
-    return 1 + max(i for i in range(4) if first[i] != second[i] and 1 not in (first[i], second[i]))
-
-
-@dimension.mistake
-def ones_disagree(first, second):
-    """A size of 1 is stretched to fit any other, without a message. Pass over such dimensions."""
-    return max(i for i in range(4) if first[i] != second[i])
-
-
-@dimension.mistake
-def always_channels(first, second):
-    """You always name the channels. That is the misreading of this section: look at each of the four sizes."""
-    return 1
-
-
-@dimension.mistake
-def counted_from_the_end(first, second):
-    """It is the right dimension, counted from the last one. PyTorch counts from the first, the batch, which is 0."""
-    return 3 - max(i for i in range(4) if first[i] != second[i] and 1 not in (first[i], second[i]))
-
-
-def networks(chance):
+def networks(rng):
     """Small networks of both kinds of blocks, with weights that are not those of a new network."""
-    seed = chance.randrange(10**6)
+    seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = [CifarResNet(8, shortcut=projection),
@@ -371,13 +195,9 @@ def networks(chance):
 def numbers_in(net, _):
     """Gammas apart from the other parameters, so that the message can name them."""
     gammas = {id(layer.weight) for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)}
-    return {"all gammas in a row": torch.cat([p.detach().flatten() for p in net.parameters() if id(p) in gammas]),
-            "all other parameters in a row": torch.cat(
-                [p.detach().flatten() for p in net.parameters() if id(p) not in gammas])}
-
-
-def blocks(net):
-    return [block for block in net.modules() if isinstance(block, Residual)]
+    in_a_row = nn.utils.parameters_to_vector
+    return {"all gammas in a row": in_a_row(p for p in net.parameters() if id(p) in gammas),
+            "all other parameters in a row": in_a_row(p for p in net.parameters() if id(p) not in gammas)}
 
 
 @exercise(minutes=8, level="medium",
@@ -396,61 +216,20 @@ def quiet(net):
     return net
 
 
-@quiet.also_right
-def by_name(net):
-    for child in net.modules():
-        if hasattr(child, "residual"):
-            child.residual[-1].weight.data.fill_(0)
-    return net
-
-
-@quiet.mistake
-def all_gammas(net):
-    """All gammas of the network are zero, those of the first layer and of the projections too: no image passes any
-    more. Only the last one of each residual part is meant."""
-    for layer in net.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.zeros_(layer.weight)
-    return net
-
-
-@quiet.mistake
-def first_gamma(net):
-    """You set the first gamma of each block to zero. The convolutions behind it then receive only zeros to learn
-    from."""
-    for block in blocks(net):
-        nn.init.zeros_(block.residual[1].weight)
-    return net
-
-
-@quiet.mistake
-def fixed_place(net):
-    """You took the layer by its number in a basic block. A bottleneck has three layers more, so its last one lies
-    elsewhere: count from the end."""
-    for block in blocks(net):
-        nn.init.zeros_(block.residual[4].weight)
-    return net
-
-
-@quiet.mistake
-def beta(net):
-    """You set `bias` to zero. That is beta, which is added; gamma, which multiplies, is called `weight`."""
-    for block in blocks(net):
-        nn.init.zeros_(block.residual[-1].bias)
-    return net
-
-
-@quiet.mistake
-def last_convolution(net):
-    """You set the weights of the last convolution to zero. The output is the same at first, but it is gamma that the
-    task names."""
-    for block in blocks(net):
-        nn.init.zeros_(block.residual[-2].weight)
-    return net
-
-
-@quiet.mistake
-def last_block(net):
-    """Only the last block starts at zero. Go through all of them."""
-    nn.init.zeros_(blocks(net)[-1].residual[-1].weight)
-    return net
+quiet.mistakes_as_edits(
+    ("Basic | Bottleneck", "nn.BatchNorm2d", "block.residual[-1].weight", "block.weight",
+     "All gammas of the network are zero, those of the first layer and of the projections too: no image passes any "
+     "more. Only the last one of each residual part is meant."),
+    ("[-1]", "[1]",
+     "You set the first gamma of each block to zero. The convolutions behind it then receive only zeros to learn "
+     "from."),
+    ("[-1]", "[4]",
+     "You took the layer by its number in a basic block. A bottleneck has three layers more, so its last one lies "
+     "elsewhere: count from the end."),
+    ("].weight", "].bias",
+     "You set `bias` to zero. That is beta, which is added; gamma, which multiplies, is called `weight`."),
+    ("[-1]", "[-2]",
+     "You set the weights of the last convolution to zero. The output is the same at first, but it is gamma that the "
+     "task names."),
+    ("            nn.init.zeros_(block.", "            last = block\n    nn.init.zeros_(last.",
+     "Only the last block starts at zero. Go through all of them."))

@@ -1,20 +1,19 @@
 """Exercises of lesson 4."""
 
 import math
-from itertools import accumulate
 
 import torch
 from torch import nn
 
-from ..arithmetic import linear_parameters, receptive_field
+from ..arithmetic import linear_parameters
 from ..models.vgg import CONFIGS
 from . import behaviour, exercise
 
 
-def random_row(chance):
+def random_row(rng):
     """A random row in the notation of Table 1, with every kind of entry."""
-    entries = ["3-64", "3-128", "1-256", "LRN"] + chance.choices(["3-256", "1-128", "LRN"], k=chance.randint(3, 6))
-    chance.shuffle(entries)
+    entries = ["3-64", "3-128", "1-256", "LRN"] + rng.choices(["3-256", "1-128", "LRN"], k=rng.randint(3, 6))
+    rng.shuffle(entries)
     return "3-64", *(" ".join(entries[i:i + 2]) for i in range(0, len(entries), 2))
 
 
@@ -22,59 +21,28 @@ def random_row(chance):
           hints=("Which entries of a block have weights, and which have none?",
                  "`block.split()` gives the entries of a block. All but LRN are convolutions.",
                  "Sum the convolutions over all blocks. What follows after the last block?"),
-          cases=lambda chance: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(chance),), (random_row(chance),)])
+          cases=lambda rng: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(rng),), (random_row(rng),)])
 def layers_with_weights(blocks):
     """How many layers with weights a VGG network has, with its head. blocks: its row of the table, a text a block."""
     return sum(entry != "LRN" for block in blocks for entry in block.split()) + 3
 
 
-@layers_with_weights.also_right
-def all_but_the_norms(blocks):
-    row = " ".join(blocks)
-    return len(row.split()) - row.count("LRN") + 3
-
-
-@layers_with_weights.mistake
-def norm_counted(blocks):
-    """You count LRN. It divides by its neighbours' squares, and has no weights."""
-    return sum(len(block.split()) for block in blocks) + 3
-
-
-@layers_with_weights.mistake
-def without_head(blocks):
-    """You count the convolutions only. The head has layers with weights, too."""
-    return layers_with_weights.function(blocks) - 3
-
-
-@layers_with_weights.mistake
-def pooling_counted(blocks):
-    """You count the poolings. A pooling takes the largest value, and has no weights."""
-    return layers_with_weights.function(blocks) + len(blocks)
-
-
-@layers_with_weights.mistake
-def blocks_counted(blocks):
-    """You count each block as one layer. A block holds an entry for each of its convolutions."""
-    return len(blocks) + 3
-
-
-@layers_with_weights.mistake
-def only_large_windows(blocks):
-    """You leave out the entries that begin with 1. A 1x1 convolution has weights like any other."""
-    return sum(entry.startswith("3") for block in blocks for entry in block.split()) + 3
-
-
-@layers_with_weights.mistake
-def one_linear_layer(blocks):
-    """Your head has one linear layer. VGG's has two hidden ones before it."""
-    return layers_with_weights.function(blocks) - 2
+layers_with_weights.mistakes_as_edits(
+    ('entry != "LRN"', "1", "You count LRN. It divides by its neighbours' squares, and has no weights."),
+    (" + 3", "", "You count the convolutions only. The head has layers with weights, too."),
+    ("+ 3", "+ 3 + len(blocks)", "You count the poolings. A pooling takes the largest value, and has no weights."),
+    ('sum(entry != "LRN" for block in blocks for entry in block.split())', "len(blocks)",
+     "You count each block as one layer. A block holds an entry for each of its convolutions."),
+    ('entry != "LRN"', 'entry.startswith("3")',
+     "You leave out the entries that begin with 1. A 1x1 convolution has weights like any other."),
+    ("+ 3", "+ 1", "Your head has one linear layer. VGG's has two hidden ones before it."))
 
 
 @exercise(minutes=8, level="medium",
           hints=("Two convolutions, and what stands after each of them?",
                  "A 3x3 window loses one row at each side: `padding=1` gives it back.",
                  "`nn.Sequential(convolution, relu, convolution, relu)`; the second takes what the first has made."),
-          cases=lambda chance: [(chance.randint(2, 4), chance.randint(5, 8)) for _ in range(3)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)) for _ in range(3)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(2, n_in, 9, 11)))
 def stack(n_in, n_out):
     """Two 3x3 convolutions, from `n_in` to `n_out` channels, each followed by a ReLU. The map keeps its size."""
@@ -82,41 +50,15 @@ def stack(n_in, n_out):
                          nn.Conv2d(n_out, n_out, 3, padding=1), nn.ReLU())
 
 
-@stack.also_right
-class Stack(nn.Module):
-    def __init__(self, n_in, n_out):
-        super().__init__()
-        self.second = nn.Conv2d(n_out, n_out, 3, padding="same")
-        self.first = nn.Conv2d(n_in, n_out, 3, padding="same")
-
-    def forward(self, x):
-        return self.second(self.first(x).relu()).relu()
-
-
-@stack.mistake
-def no_relu_between(n_in, n_out):
-    """The ReLU between the two convolutions is missing. Without it, both together are one linear 5x5 convolution."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.Conv2d(n_out, n_out, 3, padding=1), nn.ReLU())
-
-
-@stack.mistake
-def no_relu_at_the_end(n_in, n_out):
-    """The ReLU after the second convolution is missing."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU(), nn.Conv2d(n_out, n_out, 3, padding=1))
-
-
-@stack.mistake
-def no_padding(n_in, n_out):
-    """The map shrinks by two rows and columns at each convolution: give each `padding=1`."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, 3), nn.ReLU(), nn.Conv2d(n_out, n_out, 3), nn.ReLU())
-
-
-@stack.mistake
-def widened_late(n_in, n_out):
-    """The channels grow in the second convolution. In VGG the first one of a block widens, and the second works on
-    `n_out` channels."""
-    return nn.Sequential(nn.Conv2d(n_in, n_in, 3, padding=1), nn.ReLU(),
-                         nn.Conv2d(n_in, n_out, 3, padding=1), nn.ReLU())
+stack.mistakes_as_edits(
+    ("nn.ReLU(),", "",
+     "The ReLU between the two convolutions is missing. Without it, both together are one linear 5x5 convolution."),
+    (", nn.ReLU())", ")", "The ReLU after the second convolution is missing."),
+    ("n_in, n_out, 3, padding=1", "n_in, n_out, 3", "n_out, n_out, 3, padding=1", "n_out, n_out, 3",
+     "The map shrinks by two rows and columns at each convolution: give each `padding=1`."),
+    ("n_in, n_out, 3", "n_in, n_in, 3", "n_out, n_out, 3", "n_in, n_out, 3",
+     "The channels grow in the second convolution. In VGG the first one of a block widens, and the second works on "
+     "`n_out` channels."))
 
 
 @stack.mistake
@@ -129,65 +71,27 @@ def one_large(n_in, n_out):
           hints=("Follow the image to the head first: what do five poolings leave of its height, and of its width?",
                  "Each pooling halves and drops what is left over. Then `512 * rows * columns` numbers enter the head.",
                  "Three linear layers: to 4096, to 4096, to the classes. `arithmetic.linear_parameters` counts each."),
-          cases=lambda chance: [(224, 224, 1000), (100, 150, 10),
-                                (chance.randint(64, 300), chance.randint(64, 300), chance.randint(2, 200))])
+          cases=lambda rng: [(224, 224, 1000), (100, 150, 10),
+                             (rng.randint(64, 300), rng.randint(64, 300), rng.randint(2, 200))])
 def head_parameters(height, width, classes):
     """How many parameters VGG's head has, with 4096 hidden units, for images of `height` x `width` pixels."""
     n = 512 * (height // 32) * (width // 32)
     return sum(linear_parameters(*sizes) for sizes in ((n, 4096), (4096, 4096), (4096, classes)))
 
 
-@head_parameters.also_right
-def pooling_by_pooling(height, width, classes):
-    for _ in range(5):
-        height, width = height // 2, width // 2
-    return (512 * height * width + 1) * 4096 + 4097 * (4096 + classes)
-
-
-def head_from(n, classes):
-    return head_parameters.function(32, 32 * n // 512, classes)
-
-
-@head_parameters.mistake
-def rounded_up(height, width, classes):
-    """You round up where an odd map is halved. A pooling of 2 with stride 2 drops the last row and column there."""
-    return head_from(512 * math.ceil(height / 32) * math.ceil(width / 32), classes)
-
-
-@head_parameters.mistake
-def always_seven(height, width, classes):
-    """Your head always takes 25088 numbers. That is right for images of 224 x 224 only: compute the last map."""
-    return head_from(25088, classes)
-
-
-@head_parameters.mistake
-def always_square(height, width, classes):
-    """You square the height. The image may be wider than it is high."""
-    return head_from(512 * (height // 32) ** 2, classes)
-
-
-@head_parameters.mistake
-def positions_forgotten(height, width, classes):
-    """Only 512 numbers enter your head. Flattening keeps every position of the last map, for each of 512 channels."""
-    return head_from(512, classes)
-
-
-@head_parameters.mistake
-def divided_by_ten(height, width, classes):
-    """You divide each side by 10. Five poolings halve five times in a row: what is the factor of all five?"""
-    return head_from(512 * (height // 10) * (width // 10), classes)
-
-
-@head_parameters.mistake
-def one_hidden_layer(height, width, classes):
-    """Your head has two linear layers. VGG's has three: there is a layer from 4096 to 4096 units between them."""
-    return head_parameters.function(height, width, classes) - linear_parameters(4096, 4096)
-
-
-@head_parameters.mistake
-def biases_forgotten(height, width, classes):
-    """The biases are missing: one for each output of a linear layer."""
-    return head_parameters.function(height, width, classes) - (4096 + 4096 + classes)
+head_parameters.mistakes_as_edits(
+    ("(height // 32)", "math.ceil(height / 32)", "(width // 32)", "math.ceil(width / 32)",
+     "You round up where an odd map is halved. A pooling of 2 with stride 2 drops the last row and column there."),
+    ("512 * (height // 32) * (width // 32)", "25088",
+     "Your head always takes 25088 numbers. That is right for images of 224 x 224 only: compute the last map."),
+    ("width // 32", "height // 32", "You square the height. The image may be wider than it is high."),
+    (" * (height // 32) * (width // 32)", "",
+     "Only 512 numbers enter your head. Flattening keeps every position of the last map, for each of 512 channels."),
+    ("height // 32", "height // 10", "width // 32", "width // 10",
+     "You divide each side by 10. Five poolings halve five times in a row: what is the factor of all five?"),
+    ("(4096, 4096), ", "",
+     "Your head has two linear layers. VGG's has three: there is a layer from 4096 to 4096 units between them."),
+    ("linear_parameters(*sizes)", "math.prod(sizes)", "The biases are missing: one for each output of a linear layer."))
 
 
 @exercise(minutes=8, level="medium",
@@ -196,123 +100,60 @@ def biases_forgotten(height, width, classes):
                  "A window of k adds (k - 1) jumps. A stride multiplies the jump. A pooling does both, in this order.",
                  "Collect (kernel, stride) of all layers so far, and at the end of each block take the first number of "
                  "`arithmetic.receptive_field`."),
-          cases=lambda chance: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(chance),), (random_row(chance),)])
+          cases=lambda rng: [(CONFIGS["A-LRN"],), (CONFIGS["C"],), (random_row(rng),), (random_row(rng),)])
 def fields(blocks):
     """The receptive field after the pooling of each block, in pixels: a list. blocks: a row of the table."""
-    layers, found = [], []
-    for block in blocks:
-        layers += [(int(entry[0]), 1) for entry in block.split() if entry != "LRN"] + [(2, 2)]
-        found.append(receptive_field(layers)[0])
-    return found
-
-
-@fields.also_right
-def by_widths(blocks):
-    grown = [sum(int(entry[0]) - 1 for entry in block.split() if entry != "LRN") for block in blocks]
-    return list(accumulate(((n + 1) * 2**i for i, n in enumerate(grown)), initial=1))[1:]
-
-
-def follow(blocks, step=lambda jump: 2 * jump, pool=1, small=0):
-    """Fields after each block. pool, small: what a pooling and a 1x1 convolution add, in jumps."""
     field, jump, found = 1, 1, []
     for block in blocks:
         for entry in block.split():
-            field += {"L": 0, "1": small, "3": 2}[entry[0]] * jump
-        field, jump = field + pool * jump, step(jump)
+            if entry != "LRN":
+                field += (int(entry[0]) - 1) * jump
+        field, jump = field + jump, 2 * jump
         found.append(field)
     return found
 
 
-@fields.mistake
-def strides_ignored(blocks):
-    """Each window adds the same in your count. After a pooling two neighbours lie twice as far apart in the image, so
-    that every later window adds twice as much."""
-    return follow(blocks, step=lambda jump: jump)
-
-
-@fields.mistake
-def strides_added(blocks):
-    """Your jump grows by two at each pooling. Strides multiply: 2, 4, 8 and so on."""
-    return follow(blocks, step=lambda jump: jump + 2 if jump > 1 else 2)
-
-
-@fields.mistake
-def poolings_see_nothing(blocks):
-    """You let the poolings change the jump only. Their window of 2 sees a neighbour, too."""
-    return follow(blocks, pool=0)
-
-
-@fields.mistake
-def stride_before_window(blocks):
-    """You double the jump before you add the pooling's window. The window lies on the map that goes into the pooling.
-    """
-    return follow(blocks, pool=2)
-
-
-@fields.mistake
-def all_windows_large(blocks):
-    """You count each convolution as 3x3. An entry that begins with 1 sees no neighbour."""
-    return follow(blocks, small=2)
+fields.mistakes_as_edits(
+    ("2 * jump", "jump",
+     "Each window adds the same in your count. After a pooling two neighbours lie twice as far apart in the image, so "
+     "that every later window adds twice as much."),
+    ("2 * jump", "jump + 2 if jump > 1 else 2",
+     "Your jump grows by two at each pooling. Strides multiply: 2, 4, 8 and so on."),
+    ("field + jump", "field", "You let the poolings change the jump only. Their window of 2 sees a neighbour, too."),
+    ("field + jump", "field + 2 * jump",
+     "You double the jump before you add the pooling's window. The window lies on the map that goes into the pooling."),
+    ("(int(entry[0]) - 1)", "2", "You count each convolution as 3x3. An entry that begins with 1 sees no neighbour."))
 
 
 @exercise(minutes=3, level="easy",
           hints=("How many products does one output of this convolution add up?",
                  "That number n is channels that come in, times positions of the window.",
                  "He's variance is 2 / n. The deviation is its square root."),
-          cases=lambda chance: [(3, 64, 3), (128, 96, 5),
-                                (chance.randint(4, 64), chance.randint(65, 99), chance.choice((3, 5, 7)))])
+          cases=lambda rng: [(3, 64, 3), (128, 96, 5),
+                             (rng.randint(4, 64), rng.randint(65, 99), rng.choice((3, 5, 7)))])
 def he_deviation(n_in, n_out, k):
     """The standard deviation of He's start for the weights of a k x k convolution from `n_in` to `n_out` channels."""
     return math.sqrt(2 / (n_in * k * k))
 
 
-@he_deviation.also_right
-def by_power(n_in, n_out, k):
-    return (n_in * k**2 / 2) ** -0.5
-
-
-@he_deviation.mistake
-def variance(n_in, n_out, k):
-    """This is the variance. The standard deviation is its square root."""
-    return 2 / (n_in * k * k)
-
-
-@he_deviation.mistake
-def window_forgotten(n_in, n_out, k):
-    """You count channels only. One output adds up products at each position of the window."""
-    return math.sqrt(2 / n_in)
-
-
-@he_deviation.mistake
-def outputs_counted(n_in, n_out, k):
-    """You count the channels that go out (fan out). The rule of this lesson asks what one output adds up (fan in)."""
-    return math.sqrt(2 / (n_out * k * k))
-
-
-@he_deviation.mistake
-def side_of_window(n_in, n_out, k):
-    """You multiply by k once. A window has k rows and k columns."""
-    return math.sqrt(2 / (n_in * k))
-
-
-@he_deviation.mistake
-def without_relu(n_in, n_out, k):
-    """Your variance is 1 / n. It would suit a linear network: a ReLU cuts away half, and the two makes up for it."""
-    return math.sqrt(1 / (n_in * k * k))
-
-
-@he_deviation.mistake
-def glorot(n_in, n_out, k):
-    """This is Glorot's rule, for the mean of inputs and outputs. He's rule counts the inputs, with a 2 for the ReLU."""
-    return math.sqrt(2 / ((n_in + n_out) * k * k))
+he_deviation.mistakes_as_edits(
+    ("math.sqrt", "", "This is the variance. The standard deviation is its square root."),
+    (" * k * k", "", "You count channels only. One output adds up products at each position of the window."),
+    ("n_in * k", "n_out * k",
+     "You count the channels that go out (fan out). The rule of this lesson asks what one output adds up (fan in)."),
+    ("k * k", "k", "You multiply by k once. A window has k rows and k columns."),
+    ("2 /", "1 /",
+     "Your variance is 1 / n. It would suit a linear network: a ReLU cuts away half, and the two makes up for it."),
+    ("n_in * k", "(n_in + n_out) * k",
+     "This is Glorot's rule, for the mean of inputs and outputs. He's rule counts the inputs, with a 2 for the ReLU."))
 
 
 @exercise(minutes=6, level="medium",
           hints=("What probabilities should a network give, if it must give the same for every image?",
                  "Its best answer is how frequent each class is. An image of class k then costs -ln of that share.",
                  "Weight the cost of each class by its share of the images, and add up."),
-          cases=lambda chance: [([90, 10],), ([300, 50, 50, 100],),
-                                ([chance.randint(1, 200) for _ in range(chance.randint(3, 8))],)])
+          cases=lambda rng: [([90, 10],), ([300, 50, 50, 100],),
+                             ([rng.randint(1, 200) for _ in range(rng.randint(3, 8))],)])
 def blind_loss(counts):
     """The lowest cross-entropy loss that a network can reach which answers the same for every image.
 
@@ -322,48 +163,24 @@ def blind_loss(counts):
     return -sum(share * math.log(share) for share in shares)
 
 
-@blind_loss.also_right
-def through_logits(counts):
-    counts = torch.tensor(counts, dtype=torch.float64)
-    return nn.functional.cross_entropy(counts.log()[None], counts[None] / counts.sum()).item()
+blind_loss.mistakes_as_edits(
+    ("-sum(share * math.log(share) for share in shares)", "math.log(len(counts))",
+     "You took ln K. That is right for classes that are equally frequent. Here a network can do better without "
+     "looking, by giving a frequent class more."),
+    ("math.log(", "math.log2(",
+     "You took the logarithm to base 2. PyTorch's cross-entropy takes the natural one, `math.log`."),
+    ("share * math.log(share)", "math.log(share) / len(shares)",
+     "You average over the classes. The loss is a mean over the images, so a frequent class weighs more."),
+    ("-sum(share * math.log(share) for share in shares)", "-math.log(max(shares))",
+     "You count the images of the most frequent class only. The others cost as well, and more."),
+    ("-sum(share * math.log(share) for share in shares)", "1 - max(shares)",
+     "This is the share of wrong answers if you always guess the most frequent class. The loss is made of logarithms."))
 
 
-@blind_loss.mistake
-def equal_classes(counts):
-    """You took ln K. That is right for classes that are equally frequent. Here a network can do better without looking,
-    by giving a frequent class more."""
-    return math.log(len(counts))
-
-
-@blind_loss.mistake
-def bits(counts):
-    """You took the logarithm to base 2. PyTorch's cross-entropy takes the natural one, `math.log`."""
-    return blind_loss.function(counts) / math.log(2)
-
-
-@blind_loss.mistake
-def classes_weigh_alike(counts):
-    """You average over the classes. The loss is a mean over the images, so a frequent class weighs more."""
-    return -sum(math.log(n / sum(counts)) for n in counts) / len(counts)
-
-
-@blind_loss.mistake
-def frequent_class_only(counts):
-    """You count the images of the most frequent class only. The others cost as well, and more."""
-    return -math.log(max(counts) / sum(counts))
-
-
-@blind_loss.mistake
-def error_rate(counts):
-    """This is the share of wrong answers if you always guess the most frequent class. The loss is made of logarithms.
-    """
-    return 1 - max(counts) / sum(counts)
-
-
-def weights_of_a_head(chance):
+def weights_of_a_head(rng):
     """Weight, bias and side of a linear layer that reads a map, as a case."""
-    n_out, channels, side = chance.randint(3, 5), chance.randint(2, 4), chance.randint(2, 4)
-    generator = torch.Generator().manual_seed(chance.randrange(2**31))
+    n_out, channels, side = rng.randint(3, 5), rng.randint(2, 4), rng.randint(2, 4)
+    generator = torch.Generator().manual_seed(rng.randrange(2**31))
     return (torch.randn(n_out, channels * side * side, generator=generator), torch.randn(n_out, generator=generator),
             side)
 
@@ -382,7 +199,7 @@ def on_two_maps(layer, weight, bias, side):
                  "channel row after row.",
                  "Make `nn.Conv2d(channels, n_out, side)`, and under `torch.no_grad()` copy into its weight "
                  "`weight.reshape(n_out, channels, side, side)`, and the bias."),
-          cases=lambda chance: [weights_of_a_head(chance) for _ in range(3)], observe=on_two_maps)
+          cases=lambda rng: [weights_of_a_head(rng) for _ in range(3)], observe=on_two_maps)
 def as_convolution(weight, bias, side):
     """A convolution that computes what a linear layer does behind `nn.Flatten`, on maps of `side` x `side` or larger.
 
@@ -396,57 +213,18 @@ def as_convolution(weight, bias, side):
     return layer
 
 
-@as_convolution.also_right
-def with_new_parameters(weight, bias, side):
-    kernel = weight.unflatten(1, (-1, side, side))
-    layer = nn.Conv2d(kernel.shape[1], len(bias), (side, side))
-    layer.weight, layer.bias = nn.Parameter(kernel), nn.Parameter(bias)
-    return layer
-
-
-def convolution(kernel, bias, **options):
-    layer = nn.Conv2d(kernel.shape[1], kernel.shape[0], kernel.shape[2], **options)
-    layer.weight, layer.bias = nn.Parameter(kernel), None if bias is None else nn.Parameter(bias)
-    return layer
-
-
-@as_convolution.mistake
-def bias_left_out(weight, bias, side):
-    """The bias is missing: each output channel is off by one number, the same everywhere."""
-    return convolution(weight.unflatten(1, (-1, side, side)), None)
-
-
-@as_convolution.mistake
-def channels_last(weight, bias, side):
-    """You read each row of the matrix as rows, columns, channels. `nn.Flatten` writes channel after channel."""
-    return convolution(weight.unflatten(1, (side, side, -1)).permute(0, 3, 1, 2).contiguous(), bias)
-
-
-@as_convolution.mistake
-def columns_first(weight, bias, side):
-    """Rows and columns of your kernel are exchanged. `nn.Flatten` writes each channel row after row."""
-    return convolution(weight.unflatten(1, (-1, side, side)).transpose(2, 3).contiguous(), bias)
-
-
-@as_convolution.mistake
-def matrix_transposed(weight, bias, side):
-    """You transposed the matrix before you cut it into kernels. A linear layer already stores one row an output."""
-    return convolution(weight.T.reshape(len(bias), -1, side, side), bias)
-
-
-@as_convolution.mistake
-def kernel_turned(weight, bias, side):
-    """You turned the kernel upside down. PyTorch's convolution lays the weights on the map as they are."""
-    return convolution(weight.unflatten(1, (-1, side, side)).flip(2, 3), bias)
-
-
-@as_convolution.mistake
-def with_padding(weight, bias, side):
-    """Your convolution has padding. On a map of `side` x `side` it must have one place only, where it sees all."""
-    return convolution(weight.unflatten(1, (-1, side, side)), bias, padding=side // 2)
-
-
-@as_convolution.mistake
-def without_overlap(weight, bias, side):
-    """Your window jumps by its own width. On a larger map it should stop at every position."""
-    return convolution(weight.unflatten(1, (-1, side, side)), bias, stride=side)
+as_convolution.mistakes_as_edits(
+    ("n_out, side", "n_out, side, bias=False", "layer.bias.copy_(bias)", "",
+     "The bias is missing: each output channel is off by one number, the same everywhere."),
+    ("weight.reshape(layer.weight.shape)", "weight.unflatten(1, (side, side, -1)).permute(0, 3, 1, 2)",
+     "You read each row of the matrix as rows, columns, channels. `nn.Flatten` writes channel after channel."),
+    ("layer.weight.shape)", "layer.weight.shape).transpose(2, 3)",
+     "Rows and columns of your kernel are exchanged. `nn.Flatten` writes each channel row after row."),
+    ("weight.reshape", "weight.T.reshape",
+     "You transposed the matrix before you cut it into kernels. A linear layer already stores one row an output."),
+    ("layer.weight.shape)", "layer.weight.shape).flip(2, 3)",
+     "You turned the kernel upside down. PyTorch's convolution lays the weights on the map as they are."),
+    ("n_out, side", "n_out, side, padding=side // 2",
+     "Your convolution has padding. On a map of `side` x `side` it must have one place only, where it sees all."),
+    ("n_out, side", "n_out, side, stride=side",
+     "Your window jumps by its own width. On a larger map it should stop at every position."))

@@ -1,4 +1,4 @@
-"""AlexNet.
+"""Lesson 3: AlexNet.
 
 A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet classification with deep convolutional neural networks. NIPS 2012.
 Reproduces Figure 2 and Section 3.5: five convolutions and three fully connected layers, 60,965,224 parameters.
@@ -21,8 +21,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from ..inputs import takes
 from ..layers import LocalResponseNorm
+from .expected_images import expect_images
 
 
 def conv(n_in, n_out, size, stride=1, padding=0, groups=1):
@@ -39,20 +39,20 @@ class AlexNet(nn.Sequential):
 
     def __init__(self, num_classes: int = 1000, groups: int = 2):
         super().__init__(OrderedDict(
-            conv1=conv(3, 96, 11, stride=4),                                 # 96  x 55 x 55
+            conv1=conv(3, 96, 11, stride=4),                                 # 96  x 55 x 55, Figure 2
             norm1=LocalResponseNorm(),                                       # 96  x 55 x 55, Section 3.3
             pool1=nn.MaxPool2d(3, 2),                                        # 96  x 27 x 27, Section 3.4
-            conv2=conv(96, 256, 5, padding=2, groups=groups),                # 256 x 27 x 27
+            conv2=conv(96, 256, 5, padding=2, groups=groups),                # 256 x 27 x 27, Figure 2
             norm2=LocalResponseNorm(),                                       # 256 x 27 x 27, Section 3.3
             pool2=nn.MaxPool2d(3, 2),                                        # 256 x 13 x 13, Section 3.4
-            conv3=conv(256, 384, 3, padding=1),                              # 384 x 13 x 13, sees both GPUs
-            conv4=conv(384, 384, 3, padding=1, groups=groups),               # 384 x 13 x 13
-            conv5=conv(384, 256, 3, padding=1, groups=groups),               # 256 x 13 x 13
+            conv3=conv(256, 384, 3, padding=1),                              # 384 x 13 x 13, Figure 2, sees both GPUs
+            conv4=conv(384, 384, 3, padding=1, groups=groups),               # 384 x 13 x 13, Figure 2
+            conv5=conv(384, 256, 3, padding=1, groups=groups),               # 256 x 13 x 13, Figure 2
             pool5=nn.MaxPool2d(3, 2),                                        # 256 x 6 x 6, Section 3.4
-            fc6=nn.Sequential(nn.Flatten(), *fully_connected(256 * 6 * 6, 4096)),  # 4096
-            fc7=fully_connected(4096, 4096),                                 # 4096
-            fc8=nn.Linear(4096, num_classes)))                               # num_classes
-        takes(self, (3, 227, 227), smallest=227, largest=258)
+            fc6=nn.Sequential(nn.Flatten(), *fully_connected(256 * 6 * 6, 4096)),  # 4096, Section 4.2
+            fc7=fully_connected(4096, 4096),                                 # 4096, Section 4.2
+            fc8=nn.Linear(4096, num_classes)))                               # num_classes, Figure 2
+        expect_images(self, (3, 227, 227), smallest=227, largest=258)
         initialise(self)
 
 
@@ -61,18 +61,19 @@ class OneWeirdTrick(nn.Sequential):
 
     def __init__(self, num_classes: int = 1000):
         super().__init__(OrderedDict(
-            conv1=conv(3, 64, 11, stride=4, padding=2),                      # 64  x 55 x 55
-            pool1=nn.MaxPool2d(3, 2),                                        # 64  x 27 x 27
-            conv2=conv(64, 192, 5, padding=2),                               # 192 x 27 x 27
-            pool2=nn.MaxPool2d(3, 2),                                        # 192 x 13 x 13
-            conv3=conv(192, 384, 3, padding=1),                              # 384 x 13 x 13
-            conv4=conv(384, 256, 3, padding=1),                              # 256 x 13 x 13
-            conv5=conv(256, 256, 3, padding=1),                              # 256 x 13 x 13
-            pool5=nn.MaxPool2d(3, 2),                                        # 256 x 6 x 6
-            fc6=nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(256 * 6 * 6, 4096), nn.ReLU()),  # 4096
-            fc7=nn.Sequential(nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU()),  # 4096
-            fc8=nn.Linear(4096, num_classes)))                               # num_classes
-        takes(self, (3, 224, 224), smallest=223, largest=254)
+            conv1=conv(3, 64, 11, stride=4, padding=2),                      # 64  x 55 x 55, not in the paper
+            pool1=nn.MaxPool2d(3, 2),                                        # 64  x 27 x 27, not in the paper
+            conv2=conv(64, 192, 5, padding=2),                               # 192 x 27 x 27, not in the paper
+            pool2=nn.MaxPool2d(3, 2),                                        # 192 x 13 x 13, not in the paper
+            conv3=conv(192, 384, 3, padding=1),                              # 384 x 13 x 13, not in the paper
+            conv4=conv(384, 256, 3, padding=1),                              # 256 x 13 x 13, not in the paper
+            conv5=conv(256, 256, 3, padding=1),                              # 256 x 13 x 13, not in the paper
+            pool5=nn.MaxPool2d(3, 2),                                        # 256 x 6 x 6, not in the paper
+            fc6=nn.Sequential(nn.Flatten(), nn.Dropout(0.5),
+                              nn.Linear(256 * 6 * 6, 4096), nn.ReLU()),      # 4096, not in the paper
+            fc7=nn.Sequential(nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU()),  # 4096, not in the paper
+            fc8=nn.Linear(4096, num_classes)))                               # num_classes, not in the paper
+        expect_images(self, (3, 224, 224), smallest=223, largest=254)
 
 
 class SmallAlexNet(nn.Sequential):
@@ -83,17 +84,17 @@ class SmallAlexNet(nn.Sequential):
             conv1=conv(3, 48, 5, padding=2),                                 # 48  x 32 x 32, not in the paper
             norm1=LocalResponseNorm(),                                       # 48  x 32 x 32, Section 3.3
             pool1=nn.MaxPool2d(3, 2),                                        # 48  x 15 x 15, Section 3.4
-            conv2=conv(48, 128, 5, padding=2),                               # 128 x 15 x 15
+            conv2=conv(48, 128, 5, padding=2),                               # 128 x 15 x 15, Figure 2
             norm2=LocalResponseNorm(),                                       # 128 x 15 x 15, Section 3.3
             pool2=nn.MaxPool2d(3, 2),                                        # 128 x 7 x 7, Section 3.4
-            conv3=conv(128, 192, 3, padding=1),                              # 192 x 7 x 7
-            conv4=conv(192, 192, 3, padding=1),                              # 192 x 7 x 7
-            conv5=conv(192, 128, 3, padding=1),                              # 128 x 7 x 7
+            conv3=conv(128, 192, 3, padding=1),                              # 192 x 7 x 7, Figure 2
+            conv4=conv(192, 192, 3, padding=1),                              # 192 x 7 x 7, Figure 2
+            conv5=conv(192, 128, 3, padding=1),                              # 128 x 7 x 7, Figure 2
             pool5=nn.MaxPool2d(3, 2),                                        # 128 x 3 x 3, Section 3.4
             fc6=nn.Sequential(nn.Flatten(), *fully_connected(128 * 3 * 3, 512)),  # 512, not in the paper
             fc7=fully_connected(512, 512),                                   # 512, not in the paper
-            fc8=nn.Linear(512, num_classes)))                                # num_classes
-        takes(self, (3, 32, 32), smallest=31, largest=38)
+            fc8=nn.Linear(512, num_classes)))                                # num_classes, Figure 2
+        expect_images(self, (3, 32, 32), smallest=31, largest=38)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -109,7 +110,21 @@ def initialise(net: AlexNet) -> None:
                 nn.init.constant_(layer.bias, float(name in {"conv2", "conv4", "conv5", "fc6", "fc7"}))
 
 
-def alexnet(**kw) -> AlexNet: return AlexNet(**kw)
-def alexnet_single(**kw) -> AlexNet: return AlexNet(groups=1, **kw)
-def alexnet_owt(**kw) -> OneWeirdTrick: return OneWeirdTrick(**kw)
-def alexnet_small(**kw) -> SmallAlexNet: return SmallAlexNet(**kw)
+def alexnet(num_classes: int = 1000) -> AlexNet:
+    """Two towers, as printed: 60,965,224 parameters, 724,406,816 MACs, images 3 x 227 x 227."""
+    return AlexNet(num_classes)
+
+
+def alexnet_single(num_classes: int = 1000) -> AlexNet:
+    """The two towers joined into one: 62,378,344 parameters, 1,135,256,096 MACs, images 3 x 227 x 227."""
+    return AlexNet(num_classes, groups=1)
+
+
+def alexnet_owt(num_classes: int = 1000) -> OneWeirdTrick:
+    """What torchvision calls AlexNet: 61,100,840 parameters, 714,188,480 MACs, images 3 x 224 x 224."""
+    return OneWeirdTrick(num_classes)
+
+
+def alexnet_small(num_classes: int = 10) -> SmallAlexNet:
+    """One tower for small images: 1,790,154 parameters, 77,036,544 MACs, images 3 x 32 x 32."""
+    return SmallAlexNet(num_classes)

@@ -1,4 +1,4 @@
-"""GoogLeNet, as its paper has it and as torchvision has it.
+"""Lesson 5: GoogLeNet, as its paper has it and as torchvision has it.
 
 C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich: Going deeper with
 convolutions. CVPR 2015. Reproduces Table 1 and Figures 2 and 3: 6,998,552 parameters, 13,378,280 with both heads.
@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..inputs import takes
 from ..layers import LocalResponseNorm
+from .expected_images import expect_images
 
 # Table 1, channels:  1x1  3x3 reduce, 3x3  5x5 reduce, 5x5  pool proj
 TABLE = {
@@ -109,7 +109,7 @@ class Form:
     pool: Callable = lambda: nn.MaxPool2d(3, 2, padding=1)
     pool4: Callable = lambda: nn.MaxPool2d(3, 2, padding=1)
     dropout: float = 0.4                                             # Table 1, before the last layer
-    head_pool: Callable = lambda: nn.AvgPool2d(5, 3)                 # Section 5, in the auxiliary heads
+    auxiliary_pool: Callable = lambda: nn.AvgPool2d(5, 3)            # Section 5, in the auxiliary heads
     initial: Callable = xavier
     smallest: int = 1                                                # pixels, and up to which the last map is one
     one_pixel: int = 0
@@ -118,11 +118,11 @@ class Form:
 PAPER = Form()
 TENSORFLOW = Form(conv_bn, large=3, norm=nn.Identity, pool=lambda: nn.MaxPool2d(3, 2, ceil_mode=True),
                   pool4=lambda: nn.MaxPool2d(2, 2, ceil_mode=True), dropout=0.2,
-                  head_pool=lambda: nn.AdaptiveAvgPool2d(4), initial=narrow_normal, smallest=15, one_pixel=46)
+                  auxiliary_pool=lambda: nn.AdaptiveAvgPool2d(4), initial=narrow_normal, smallest=15, one_pixel=46)
 
 
 class GoogLeNet(nn.Module):
-    """Table 1, one line a row. `heads=True` builds the two auxiliary classifiers, on 4a and 4d."""
+    """Table 1, one line a row. heads: build the two auxiliary heads, on 4a and 4d."""
 
     def __init__(self, num_classes: int = 1000, heads: bool = False, form: Form = PAPER):
         def inception(n_in, row):
@@ -130,27 +130,28 @@ class GoogLeNet(nn.Module):
             return Inception(n_in, *TABLE[row], conv=form.conv, large=form.large)
 
         super().__init__()
-        self.conv1 = form.conv(3, 64, 7, stride=2)                                 # 64   x 112 x 112
-        self.pool1 = nn.Sequential(form.pool(), form.norm())                       # 64   x 56 x 56, Table 1, Figure 3
-        self.conv2 = nn.Sequential(form.conv(64, 64, 1), form.conv(64, 192, 3))    # 192  x 56 x 56
-        self.pool2 = nn.Sequential(form.norm(), form.pool())                       # 192  x 28 x 28, Table 1, Figure 3
-        self.inception3a = inception(192, "3a")                                    # 256  x 28 x 28
-        self.inception3b = inception(256, "3b")                                    # 480  x 28 x 28
-        self.pool3 = form.pool()                                                   # 480  x 14 x 14
-        self.inception4a = inception(480, "4a")                                    # 512  x 14 x 14
-        self.inception4b = inception(512, "4b")                                    # 512  x 14 x 14
-        self.inception4c = inception(512, "4c")                                    # 512  x 14 x 14
-        self.inception4d = inception(512, "4d")                                    # 528  x 14 x 14
-        self.inception4e = inception(528, "4e")                                    # 832  x 14 x 14
-        self.pool4 = form.pool4()                                                  # 832  x 7 x 7
-        self.inception5a = inception(832, "5a")                                    # 832  x 7 x 7
-        self.inception5b = inception(832, "5b")                                    # 1024 x 7 x 7
+        self.auxiliary_heads = 2 if heads else 0
+        self.conv1 = form.conv(3, 64, 7, stride=2)                             # 64   x 112 x 112, Table 1
+        self.pool1 = nn.Sequential(form.pool(), form.norm())                   # 64   x 56 x 56, Table 1, Figure 3
+        self.conv2 = nn.Sequential(form.conv(64, 64, 1), form.conv(64, 192, 3))    # 192  x 56 x 56, Table 1
+        self.pool2 = nn.Sequential(form.norm(), form.pool())                   # 192  x 28 x 28, Table 1, Figure 3
+        self.inception3a = inception(192, "3a")                                # 256  x 28 x 28, Table 1, Figure 2 (b)
+        self.inception3b = inception(256, "3b")                                # 480  x 28 x 28, Table 1, Figure 2 (b)
+        self.pool3 = form.pool()                                               # 480  x 14 x 14, Table 1
+        self.inception4a = inception(480, "4a")                                # 512  x 14 x 14, Table 1, Figure 2 (b)
+        self.inception4b = inception(512, "4b")                                # 512  x 14 x 14, Table 1, Figure 2 (b)
+        self.inception4c = inception(512, "4c")                                # 512  x 14 x 14, Table 1, Figure 2 (b)
+        self.inception4d = inception(512, "4d")                                # 528  x 14 x 14, Table 1, Figure 2 (b)
+        self.inception4e = inception(528, "4e")                                # 832  x 14 x 14, Table 1, Figure 2 (b)
+        self.pool4 = form.pool4()                                              # 832  x 7 x 7, Table 1
+        self.inception5a = inception(832, "5a")                                # 832  x 7 x 7, Table 1, Figure 2 (b)
+        self.inception5b = inception(832, "5b")                                # 1024 x 7 x 7, Table 1, Figure 2 (b)
         if heads:
-            self.aux1 = auxiliary_head(512, num_classes, form.conv, form.head_pool)    # num_classes, Section 5
-            self.aux2 = auxiliary_head(528, num_classes, form.conv, form.head_pool)    # num_classes, Section 5
-        self.head = head(1024, num_classes, form.dropout)                          # num_classes
+            self.aux1 = auxiliary_head(512, num_classes, form.conv, form.auxiliary_pool)    # num_classes, Section 5
+            self.aux2 = auxiliary_head(528, num_classes, form.conv, form.auxiliary_pool)    # num_classes, Section 5
+        self.head = head(1024, num_classes, form.dropout)                      # num_classes, Table 1, Section 5
         fixed = heads and form is PAPER  # its heads need maps of 14 x 14, give or take a pixel
-        takes(self, (3, 224, 224), *((209, 256) if fixed else (form.smallest, None)), form.one_pixel)
+        expect_images(self, (3, 224, 224), *((209, 256) if fixed else (form.smallest, None)), form.one_pixel)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 form.initial(layer)
@@ -183,23 +184,33 @@ class SmallGoogLeNet(nn.Sequential):
 
         super().__init__(OrderedDict(
             conv1=conv_bn(3, width, 3),                             # 64   x 32 x 32, not in the paper
-            conv2=conv_bn(width, 3 * width, 3),                     # 192  x 32 x 32, without the 1x1 of Table 1
-            pool2=nn.MaxPool2d(3, 2, padding=1),                    # 192  x 16 x 16
-            inception3a=inception(192, "3a"),                       # 256  x 16 x 16
-            inception3b=inception(256, "3b"),                       # 480  x 16 x 16
-            pool3=nn.MaxPool2d(3, 2, padding=1),                    # 480  x 8 x 8
-            inception4a=inception(480, "4a"),                       # 512  x 8 x 8
-            inception4b=inception(512, "4b"),                       # 512  x 8 x 8
-            inception4c=inception(512, "4c"),                       # 512  x 8 x 8
-            inception4d=inception(512, "4d"),                       # 528  x 8 x 8
-            inception4e=inception(528, "4e"),                       # 832  x 8 x 8
-            pool4=nn.MaxPool2d(3, 2, padding=1),                    # 832  x 4 x 4
-            inception5a=inception(832, "5a"),                       # 832  x 4 x 4
-            inception5b=inception(832, "5b"),                       # 1024 x 4 x 4
-            head=head(scale(1024), num_classes, 0.4)))              # num_classes
-        takes(self, (3, 32, 32), one_pixel=8)
+            conv2=conv_bn(width, 3 * width, 3),                     # 192  x 32 x 32, Table 1, without its 1x1
+            pool2=nn.MaxPool2d(3, 2, padding=1),                    # 192  x 16 x 16, Table 1
+            inception3a=inception(192, "3a"),                       # 256  x 16 x 16, Table 1, Figure 2 (b)
+            inception3b=inception(256, "3b"),                       # 480  x 16 x 16, Table 1, Figure 2 (b)
+            pool3=nn.MaxPool2d(3, 2, padding=1),                    # 480  x 8 x 8, Table 1
+            inception4a=inception(480, "4a"),                       # 512  x 8 x 8, Table 1, Figure 2 (b)
+            inception4b=inception(512, "4b"),                       # 512  x 8 x 8, Table 1, Figure 2 (b)
+            inception4c=inception(512, "4c"),                       # 512  x 8 x 8, Table 1, Figure 2 (b)
+            inception4d=inception(512, "4d"),                       # 528  x 8 x 8, Table 1, Figure 2 (b)
+            inception4e=inception(528, "4e"),                       # 832  x 8 x 8, Table 1, Figure 2 (b)
+            pool4=nn.MaxPool2d(3, 2, padding=1),                    # 832  x 4 x 4, Table 1
+            inception5a=inception(832, "5a"),                       # 832  x 4 x 4, Table 1, Figure 2 (b)
+            inception5b=inception(832, "5b"),                       # 1024 x 4 x 4, Table 1, Figure 2 (b)
+            head=head(scale(1024), num_classes, 0.4)))              # num_classes, Table 1, Section 5
+        expect_images(self, (3, 32, 32), one_pixel=8)
 
 
-def googlenet(**kw) -> GoogLeNet: return GoogLeNet(**kw)
-def googlenet_bn(**kw) -> GoogLeNet: return GoogLeNet(form=TENSORFLOW, **kw)
-def googlenet_small(**kw) -> SmallGoogLeNet: return SmallGoogLeNet(**kw)
+def googlenet(num_classes: int = 1000, heads: bool = False) -> GoogLeNet:
+    """As printed, without the heads: 6,998,552 parameters, 1,582,671,872 MACs, images 3 x 224 x 224."""
+    return GoogLeNet(num_classes, heads)
+
+
+def googlenet_bn(num_classes: int = 1000, heads: bool = False) -> GoogLeNet:
+    """What torchvision calls GoogLeNet: 6,624,904 parameters, 1,498,376,192 MACs, images 3 x 224 x 224."""
+    return GoogLeNet(num_classes, heads, TENSORFLOW)
+
+
+def googlenet_small(num_classes: int = 10, width: int = 64) -> SmallGoogLeNet:
+    """Table 1 for small images: 5,979,178 parameters, 475,506,688 MACs, images 3 x 32 x 32."""
+    return SmallGoogLeNet(num_classes, width)

@@ -1,4 +1,4 @@
-"""Inception v3.
+"""Lesson 5: Inception v3.
 
 C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception architecture for computer vision.
 CVPR 2016. Reproduces Table 1 with the modules of Figures 5, 6 and 7: 23,834,568 parameters, 27,161,264 with the head.
@@ -16,7 +16,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from ..inputs import takes
+from .expected_images import expect_images
 
 
 def conv(n_in, n_out, size, stride=1, padding=0):
@@ -92,25 +92,26 @@ def module_e(n_in):
 
 
 class InceptionV3(nn.Module):
-    """Table 1. `heads=True` builds the auxiliary classifier of Section 4, on the last 17 x 17 map."""
+    """Table 1. heads: build the auxiliary head of Section 4, on the last 17 x 17 map."""
 
     def __init__(self, num_classes: int = 1000, heads: bool = False):
         super().__init__()
-        self.conv1a = conv(3, 32, 3, stride=2)                                # 32   x 149 x 149
-        self.conv2a = conv(32, 32, 3)                                         # 32   x 147 x 147
-        self.conv2b = conv(32, 64, 3, padding=1)                              # 64   x 147 x 147
-        self.pool1 = nn.MaxPool2d(3, 2)                                       # 64   x 73 x 73
+        self.auxiliary_heads = 1 if heads else 0
+        self.conv1a = conv(3, 32, 3, stride=2)                                # 32   x 149 x 149, Table 1
+        self.conv2a = conv(32, 32, 3)                                         # 32   x 147 x 147, Table 1
+        self.conv2b = conv(32, 64, 3, padding=1)                              # 64   x 147 x 147, Table 1
+        self.pool1 = nn.MaxPool2d(3, 2)                                       # 64   x 73 x 73, Table 1
         self.conv3b = conv(64, 80, 1)                                         # 80   x 73 x 73, Table 1 has a 3x3
-        self.conv4a = conv(80, 192, 3)                                        # 192  x 71 x 71
+        self.conv4a = conv(80, 192, 3)                                        # 192  x 71 x 71, Table 1
         self.pool2 = nn.MaxPool2d(3, 2)                                       # 192  x 35 x 35, not in the paper
-        self.mixed5b = module_a(192, 32)                                      # 256  x 35 x 35
-        self.mixed5c = module_a(256, 64)                                      # 288  x 35 x 35
-        self.mixed5d = module_a(288, 64)                                      # 288  x 35 x 35
-        self.mixed6a = reduction_b(288)                                       # 768  x 17 x 17
-        self.mixed6b = module_c(768, 128)                                     # 768  x 17 x 17
-        self.mixed6c = module_c(768, 160)                                     # 768  x 17 x 17
-        self.mixed6d = module_c(768, 160)                                     # 768  x 17 x 17
-        self.mixed6e = module_c(768, 192)                                     # 768  x 17 x 17
+        self.mixed5b = module_a(192, 32)                                      # 256  x 35 x 35, Table 1, Figure 5
+        self.mixed5c = module_a(256, 64)                                      # 288  x 35 x 35, Table 1, Figure 5
+        self.mixed5d = module_a(288, 64)                                      # 288  x 35 x 35, Table 1, Figure 5
+        self.mixed6a = reduction_b(288)                                       # 768  x 17 x 17, Table 1, Figure 10
+        self.mixed6b = module_c(768, 128)                                     # 768  x 17 x 17, Table 1, Figure 6
+        self.mixed6c = module_c(768, 160)                                     # 768  x 17 x 17, Table 1, Figure 6
+        self.mixed6d = module_c(768, 160)                                     # 768  x 17 x 17, Table 1, Figure 6
+        self.mixed6e = module_c(768, 192)                                     # 768  x 17 x 17, Table 1, Figure 6
         if heads:
             self.aux = nn.Sequential(OrderedDict(
                 pool=nn.AvgPool2d(5, 3),                                      # 768  x 5 x 5
@@ -118,13 +119,17 @@ class InceptionV3(nn.Module):
                 conv1=conv(128, 768, 5),                                      # 768  x 1 x 1
                 flat=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),    # 768
                 fc=nn.Linear(768, num_classes)))                              # num_classes, Section 4, Figure 8
-        self.mixed7a = reduction_d(768)                                       # 1280 x 8 x 8
-        self.mixed7b = module_e(1280)                                         # 2048 x 8 x 8
-        self.mixed7c = module_e(2048)                                         # 2048 x 8 x 8
+        self.mixed7a = reduction_d(768)                                       # 1280 x 8 x 8, Table 1, Figure 10
+        self.mixed7b = module_e(1280)                                         # 2048 x 8 x 8, Table 1, Figure 7
+        self.mixed7c = module_e(2048)                                         # 2048 x 8 x 8, Table 1, Figure 7
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5),
-                                  nn.Linear(2048, num_classes))               # num_classes
-        takes(self, (3, 299, 299), *((299, None, 346) if heads else (75, None, 106)))  # the head needs 17 x 17 maps
-        initialise(self)
+                                  nn.Linear(2048, num_classes))               # num_classes, Table 1
+        # The auxiliary head needs maps of 17 x 17.
+        expect_images(self, (3, 299, 299), *((299, None, 346) if heads else (75, None, 106)))
+        narrow = {self.aux.conv1[0]: 0.01, self.aux.fc: 0.001} if heads else {}
+        for layer in self.modules():  # the release's: normal, narrower where the auxiliary head is wide
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=narrow.get(layer, 0.1))
 
     def forward(self, x: Tensor, heads: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Logits N x num_classes; with heads=True a tuple (logits, logits of the auxiliary head)."""
@@ -136,12 +141,6 @@ class InceptionV3(nn.Module):
         return (logits, self.aux(after_6e)) if heads else logits
 
 
-def initialise(net: InceptionV3) -> None:
-    """The release's: normal with standard deviation 0.1, in the auxiliary head 0.01 and 0.001 where it is wide."""
-    for name, layer in net.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            std = {"aux.conv1.0": 0.01, "aux.fc": 0.001}.get(name, 0.1)
-            nn.init.trunc_normal_(layer.weight, std=std)
-
-
-def inception_v3(**kw) -> InceptionV3: return InceptionV3(**kw)
+def inception_v3(num_classes: int = 1000, heads: bool = False) -> InceptionV3:
+    """Table 1, without the head: 23,834,568 parameters, 5,713,216,096 MACs, images 3 x 299 x 299."""
+    return InceptionV3(num_classes, heads)

@@ -1,4 +1,4 @@
-"""LeNet-5 as of 1998 and as of today, and the small network that tutorials train on MNIST.
+"""Lesson 2: LeNet-5 as of 1998 and as of today, and the small network that tutorials train on MNIST.
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-based learning applied to document recognition.
 Proceedings of the IEEE 86(11), 1998. Reproduces Figure 2, Table I and Section II.B: 60,000 trainable parameters.
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..inputs import takes
+from .expected_images import expect_images
 
 # Table I: which maps of S2 each of the 16 maps of C3 sees.
 TABLE_I = ((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
@@ -43,33 +43,36 @@ class LeNet5(nn.Sequential):
     """Figure 2 in today's layers. `size` is the image's height and width, 28 or 32; C1 pads it to the paper's 32."""
 
     def __init__(self, num_classes: int = 10, channels: int = 1, size: int = 28):
+        if size not in (28, 32):
+            raise ValueError(f"LeNet-5 takes images of 28x28 (padded to 32) or 32x32 pixels, not {size}x{size}")
+        padding = (32 - size) // 2
         super().__init__(OrderedDict(
-            C1=nn.Sequential(nn.Conv2d(channels, 6, 5, padding=padding_to_32(size)), nn.Tanh()),  # 6 x 28 x 28
-            S2=nn.AvgPool2d(2),                                                           # 6   x 14 x 14, plain average
-            C3=nn.Sequential(nn.Conv2d(6, 16, 5), nn.Tanh()),                             # 16  x 10 x 10, sees all maps
-            S4=nn.AvgPool2d(2),                                                           # 16  x 5 x 5, plain average
-            C5=nn.Sequential(nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten()),             # 120
-            F6=nn.Sequential(nn.Linear(120, 84), nn.Tanh()),                              # 84
-            output=nn.Linear(84, num_classes)))                                           # num_classes, not bitmaps
-        takes(self, (channels, size, size), smallest=size, largest=size + 3)
+            C1=nn.Sequential(nn.Conv2d(channels, 6, 5, padding=padding), nn.Tanh()),  # 6   x 28 x 28, Figure 2
+            S2=nn.AvgPool2d(2),                                            # 6   x 14 x 14, Figure 2, plain average
+            C3=nn.Sequential(nn.Conv2d(6, 16, 5), nn.Tanh()),              # 16  x 10 x 10, Figure 2, sees all maps
+            S4=nn.AvgPool2d(2),                                            # 16  x 5 x 5, Figure 2, plain average
+            C5=nn.Sequential(nn.Conv2d(16, 120, 5), nn.Tanh(), nn.Flatten()),  # 120, Figure 2
+            F6=nn.Sequential(nn.Linear(120, 84), nn.Tanh()),               # 84, Figure 2
+            output=nn.Linear(84, num_classes)))                            # num_classes, Figure 2, not bitmaps
+        expect_images(self, (channels, size, size), smallest=size, largest=size + 3)
 
 
 class LeNet5of1998(nn.Sequential):
     """Figure 2 and Section II.B, with trained sub-sampling, scaled tanh and the fixed bitmaps of the ten digits."""
 
-    def __init__(self, num_classes: int = 10, size: int = 28):
+    def __init__(self, num_classes: int = 10):
         if num_classes != 10:
             raise ValueError(f"lenet5_1998 has a bitmap for each of the 10 digits, not for {num_classes} classes: "
                              "take lenet5, whose output layer is linear")
         super().__init__(OrderedDict(
-            C1=nn.Sequential(nn.Conv2d(1, 6, 5, padding=padding_to_32(size)), Squash()),      # 6   x 28 x 28
-            S2=nn.Sequential(SubSampling(6), Squash()),                                       # 6   x 14 x 14
-            C3=nn.Sequential(PartialConvolution(TABLE_I, 5), Squash()),                       # 16  x 10 x 10
-            S4=nn.Sequential(SubSampling(16), Squash()),                                      # 16  x 5 x 5
-            C5=nn.Sequential(nn.Conv2d(16, 120, 5), Squash(), nn.Flatten()),                  # 120
-            F6=nn.Sequential(nn.Linear(120, 84), Squash()),                                   # 84
-            output=Bitmaps()))                                                                # 10
-        takes(self, (1, size, size), smallest=size, largest=size + 3)
+            C1=nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), Squash()),          # 6   x 28 x 28, Figure 2, Appendix A
+            S2=nn.Sequential(SubSampling(6), Squash()),                         # 6   x 14 x 14, Figure 2, Section II.B
+            C3=nn.Sequential(PartialConvolution(TABLE_I, 5), Squash()),         # 16  x 10 x 10, Figure 2, Table I
+            S4=nn.Sequential(SubSampling(16), Squash()),                        # 16  x 5 x 5, Figure 2, Section II.B
+            C5=nn.Sequential(nn.Conv2d(16, 120, 5), Squash(), nn.Flatten()),    # 120, Figure 2, Section II.B
+            F6=nn.Sequential(nn.Linear(120, 84), Squash()),                     # 84, Figure 2, Section II.B
+            output=Bitmaps()))                                                  # 10, Figure 2, Equation 7
+        expect_images(self, (1, 28, 28), smallest=28, largest=31)
         for layer in self.modules():  # Appendix A: uniform within 2.4 / (inputs of a unit)
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 bound = 2.4 / layer.weight[0].numel()
@@ -122,29 +125,30 @@ class Bitmaps(nn.Module):
 
 
 class MNISTCNN(nn.Sequential):
-    """Not in the paper: ReLU, max pooling, no padding, as tutorials have it. 44,426 parameters at 1 x 28 x 28."""
+    """Not in the paper: ReLU, max pooling, no padding, as tutorials have it."""
 
-    def __init__(self, num_classes: int = 10, channels: int = 1, size: int = 28):
-        side = ((size - 4) // 2 - 4) // 2  # 28 -> 24 -> 12 -> 8 -> 4
-        if side < 1:
-            raise ValueError(f"mnist_cnn needs images of at least 16x16 pixels, not {size}x{size}")
+    def __init__(self, num_classes: int = 10):
         super().__init__(OrderedDict(
-            conv1=nn.Sequential(nn.Conv2d(channels, 6, 5), nn.ReLU()),                          # 6  x 24 x 24
-            pool1=nn.MaxPool2d(2),                                                              # 6  x 12 x 12
-            conv2=nn.Sequential(nn.Conv2d(6, 16, 5), nn.ReLU()),                                # 16 x 8 x 8
-            pool2=nn.MaxPool2d(2),                                                              # 16 x 4 x 4
-            fc1=nn.Sequential(nn.Flatten(), nn.Linear(16 * side * side, 120), nn.ReLU()),       # 120
-            fc2=nn.Sequential(nn.Linear(120, 84), nn.ReLU()),                                   # 84
-            fc3=nn.Linear(84, num_classes)))                                                    # num_classes
-        takes(self, (channels, size, size), smallest=4 * side + 12, largest=4 * side + 15)
+            conv1=nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU()),                         # 6  x 24 x 24, not in the paper
+            pool1=nn.MaxPool2d(2),                                                      # 6  x 12 x 12, not in the paper
+            conv2=nn.Sequential(nn.Conv2d(6, 16, 5), nn.ReLU()),                        # 16 x 8 x 8, not in the paper
+            pool2=nn.MaxPool2d(2),                                                      # 16 x 4 x 4, not in the paper
+            fc1=nn.Sequential(nn.Flatten(), nn.Linear(16 * 4 * 4, 120), nn.ReLU()),     # 120, not in the paper
+            fc2=nn.Sequential(nn.Linear(120, 84), nn.ReLU()),                           # 84, not in the paper
+            fc3=nn.Linear(84, num_classes)))                                            # num_classes, not in the paper
+        expect_images(self, (1, 28, 28), smallest=28, largest=31)
 
 
-def padding_to_32(size):
-    if size not in (28, 32):
-        raise ValueError(f"LeNet-5 takes images of 28x28 (padded to 32) or 32x32 pixels, not {size}x{size}")
-    return (32 - size) // 2
+def lenet5(num_classes: int = 10, channels: int = 1, size: int = 28) -> LeNet5:
+    """LeNet-5 in today's layers: 61,706 parameters, 416,520 MACs, images 1 x 28 x 28."""
+    return LeNet5(num_classes, channels, size)
 
 
-def lenet5(**kw) -> LeNet5: return LeNet5(**kw)
-def lenet5_1998(**kw) -> LeNet5of1998: return LeNet5of1998(**kw)
-def mnist_cnn(**kw) -> MNISTCNN: return MNISTCNN(**kw)
+def lenet5_1998(num_classes: int = 10) -> LeNet5of1998:
+    """LeNet-5 as printed: 60,000 parameters, 325,680 MACs, images 1 x 28 x 28."""
+    return LeNet5of1998(num_classes)
+
+
+def mnist_cnn(num_classes: int = 10) -> MNISTCNN:
+    """What tutorials call LeNet: 44,426 parameters, 281,640 MACs, images 1 x 28 x 28."""
+    return MNISTCNN(num_classes)

@@ -1,0 +1,1 @@
+"""For those who teach: editions of the notebooks, grading, exams."""

@@ -1,0 +1,1 @@
+"""What stands beside the five lines of the training loop: sums, several processes, progress, devices, threads."""

@@ -1,0 +1,1 @@
+"""Training runs: what is recorded of them, and where it is kept."""

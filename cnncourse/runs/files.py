@@ -1,0 +1,81 @@
+"""What a run leaves in its directory, and how it goes on from it."""
+
+from json import JSONDecodeError
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from ..loop.threads import THREADS_ARE_OURS, cores
+from .behaviour import difference
+from .checkpoints import load_checkpoint, read_checkpoint, save_checkpoint
+from .record import Record
+
+
+class Files:
+    """What a run leaves in its directory: all of it is written beside and renamed, by the first process alone."""
+
+    def __init__(self, out: Path, record: Record, *state):
+        out.mkdir(parents=True, exist_ok=True)
+        self.out, self.record, self.state = out, record, state
+
+    def begin(self, resume: bool) -> int:
+        """The number of epochs that are done: those of the run here, or none, where there must be none."""
+        start = self.resume() if resume else self.require_none()
+        if not start:
+            self.save()
+        return start
+
+    def save(self) -> None:
+        if distributed.is_initialized() and distributed.get_rank():
+            return
+        accuracies = self.record.column("validation_accuracy")
+        done = {"record": self.record.as_json()}
+        if accuracies and accuracies[-1] >= max(accuracies):  # first: what is killed in between does this epoch again
+            save_checkpoint(self.out / "best.pt", *self.state, **done)
+        save_checkpoint(self.out / "checkpoint.pt", *self.state, **done)
+        self.record.save(self.out / "record.json")
+
+    def stored(self) -> Record | None:
+        """The record in the checkpoint, which may be an epoch ahead of the file beside it."""
+        path = self.out / "checkpoint.pt"
+        try:
+            return Record.from_json(read_checkpoint(path)["record"]) if path.exists() else None
+        except (KeyError, TypeError, JSONDecodeError) as error:
+            raise ValueError(f"{path} holds no run of this course: choose another directory") from error
+
+    def require_none(self) -> int:
+        """A finished epoch may have taken hours: another run must not take its place without a word."""
+        path = self.out / "record.json"
+        found = [Record.load(path)] if path.exists() else []
+        if epochs := max((len(record.rows) for record in [*found, self.stored()] if record), default=0):
+            raise ValueError(f"{self.out} holds a run of {epochs} epochs: resume it, or choose another directory")
+        return 0
+
+    def resume(self) -> int:
+        """Load the checkpoint, if there is one; returns the number of epochs that are done."""
+        path, then = self.out / "checkpoint.pt", self.stored()
+        if then is None:
+            return 0
+        now = self.record.config
+        try:
+            theirs, ours = (
+                {key: config[key] for key in ("model", "options", "data", "train_images", "image_shape", "seed",
+                                              "processes", "device")}
+                | {key: config.get(key, now[key]) for key in ("classes", "other_images", "mean")}  # not in the oldest
+                | config["speed"] | config["recipe"] for config in (then.config, now))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} holds no run of this course: choose another directory") from error
+        for key in (key for key in ours if key not in ("why", "source")):
+            if theirs.get(key) != ours[key]:
+                raise ValueError(f"{path} is of another run: its {key} is {theirs.get(key)}, not {ours[key]}; repeat "
+                                 "its arguments, or choose another directory")
+        if then.config["behaviour"] and (changed := difference(then.config["behaviour"], now["behaviour"])):
+            raise ValueError(f"{path} was made by another version of the network or of the training: {changed}; choose "
+                             "another directory")
+        load_checkpoint(path, *self.state)
+        self.record.rows[:] = then.rows
+        if THREADS_ARE_OURS:  # another number would round otherwise
+            torch.set_num_threads(min(then.machine.get("threads", torch.get_num_threads()), cores()))
+            self.record.machine["threads"] = torch.get_num_threads()
+        return len(then.rows)

@@ -1,0 +1,1 @@
+"""What runs, measures and checks the course, and the commands."""

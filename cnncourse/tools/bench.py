@@ -1,0 +1,219 @@
+"""Measurements printed as ratios. Two programs take turns in one run, so that a busy or a slow machine slows both."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from ..data import Batches, Split
+from ..layers import LocalResponseNorm, local_response_norm
+from ..loop.devices import Speed
+from ..loop.threads import THREAD_LIMITS, cores
+from ..models import MODELS
+from ..train import run_epoch
+
+FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster ours is than the other: median [lowest - highest] over the rounds, in wall and CPU time."""
+
+    ours: str
+    other: str
+    wall: str
+    cpu: str
+
+
+def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds: int) -> Ratio:
+    """One uncounted round, then `rounds` in which both run once, in alternating order. A program that returns its own
+    (wall, CPU) seconds is believed."""
+    pairs = []
+    for i in range(rounds + 1):
+        times = {}
+        for run in (run_ours, run_other) if i % 2 else (run_other, run_ours):
+            wall, cpu = time.perf_counter(), sum(os.times()[:4])  # with the worker processes that have ended
+            told = run()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
+            times[run] = told or (time.perf_counter() - wall, max(sum(os.times()[:4]) - cpu, 0.01))
+        pairs.append([a / b for a, b in zip(times[run_other], times[run_ours], strict=True)])
+    return Ratio(ours, other, *(f"{median(r):.2f} [{min(r):.2f} - {max(r):.2f}]"
+                                for r in zip(*pairs[1:], strict=True)))
+
+
+def training_step(net: nn.Module, batch: int, speed: Speed = PLAIN, device: str = "cpu") -> Callable:
+    """One step of SGD on a fixed random batch of images of the network's size."""
+    speed = speed.on(device)
+    net = net.train().to(device, memory_format=speed.memory_format)
+    shape = getattr(net, "input_shape", (3, 224, 224))
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(batch, *shape, generator=generator).to(device, memory_format=speed.memory_format)
+    labels = torch.randint(10, (batch,), generator=generator).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3, momentum=0.9, fused=speed.fused)
+    model = torch.compile(net) if speed.compile else net
+
+    def step():
+        optimizer.zero_grad()
+        with torch.autocast(device, torch.bfloat16, enabled=speed.autocast):
+            loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def models(rounds: int, device: str) -> Iterator[Ratio]:
+    """The course's networks against torchvision's classes, and its local response normalisation against PyTorch's."""
+    plain, fast = nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0), LocalResponseNorm()
+    for channels, size, memory_format in ((96, 55, torch.contiguous_format), (192, 56, torch.contiguous_format),
+                                          (192, 56, torch.channels_last)):
+        x = (20 * torch.randn(32, channels, size, size)).to(device, memory_format=memory_format).requires_grad_()
+        gradient = torch.randn_like(x)
+
+        def run(norm, x=x, gradient=gradient):
+            torch.autograd.grad(norm(x), x, gradient)
+
+        where = f"LRN 32x{channels}x{size}x{size}" + ", channels last" * (memory_format is torch.channels_last)
+        yield ratio(where, "nn.LocalResponseNorm", partial(run, fast), partial(run, plain), rounds)
+        yield ratio(where, "the formula", partial(run, fast), partial(run, local_response_norm), rounds)
+
+    for name, theirs, batch in (("alexnet_owt", "alexnet", 32), ("vgg11", "vgg11", 4), ("resnet18", "resnet18", 16),
+                                ("googlenet_bn", "googlenet", 16), ("resnet50", "resnet50", 8)):
+        options = {"aux_logits": False, "init_weights": False} if theirs == "googlenet" else {}
+        other = torchvision.models.get_model(theirs, num_classes=10, **options)
+        yield ratio(f"{name} step", "torchvision's", training_step(MODELS[name](num_classes=10), batch, device=device),
+                    training_step(other, batch, device=device), rounds)
+
+
+def loop(rounds: int, device: str) -> Iterator[Ratio]:
+    """The course's training loop against one batch reused (the ceiling), and against the loop of most tutorials."""
+    for name, steps in (("lenet5", 60), ("resnet20", 6), ("vgg11_small", 6), ("resnet18_small", 2)):
+        speed = FAST.on(device)
+        net = MODELS[name]().to(device, memory_format=speed.memory_format)
+        channels, size, _ = net.input_shape
+        split = Split(torch.randint(0, 256, (128 * steps, channels, size, size), dtype=torch.uint8),
+                      torch.randint(10, (128 * steps,)))
+        mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
+        batches = Batches(split, 128, mean, std, "crop_flip", shuffle=True, device=device,
+                          memory_format=speed.memory_format)
+        one = next(iter(batches))
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, fused=speed.fused)
+        tutorial = usual_loop(MODELS[name]().to(device), split, size, device)
+        epoch, ceiling = partial(run_epoch, net, batches, optimizer), partial(run_epoch, net, [one] * steps, optimizer)
+        yield ratio(f"{name} epoch", "one batch reused", epoch, ceiling, rounds)
+        yield ratio(f"{name} epoch", "the usual loop", epoch, tutorial, rounds)
+
+
+class Pictures(Dataset):
+    """Images one by one through PIL, as torchvision's data sets give them."""
+
+    def __init__(self, split: Split, transform: Callable):
+        self.images, self.labels = split.images.permute(0, 2, 3, 1).squeeze(3).numpy(), split.labels.tolist()
+        self.transform, self.as_picture = transform, transforms.ToPILImage()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int):
+        return self.transform(self.as_picture(self.images[i])), self.labels[i]
+
+
+def usual_loop(net: nn.Module, split: Split, size: int, device: str) -> Callable:
+    """An epoch as most tutorials write it: two workers, transforms of each picture, numbers fetched at each step."""
+    transform = transforms.Compose([transforms.RandomCrop(size, padding=size // 8), transforms.RandomHorizontalFlip(),
+                                    transforms.ToTensor(), transforms.Normalize((0.5,), (0.25,))])
+    loader = DataLoader(Pictures(split, transform), batch_size=128, shuffle=True, num_workers=2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
+
+    def epoch():
+        net.train()
+        total = correct = 0
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            logits = net(images)
+            loss = F.cross_entropy(logits, labels)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+            correct += (logits.argmax(1) == labels).sum().item()
+
+    return epoch
+
+
+def steps(rounds: int, device: str) -> Iterator[Ratio]:
+    """Each switch of `experiment.Speed`, and the defaults together, against a plain step of PyTorch."""
+    for name in ("resnet20", "lenet5"):
+        for label, speed in (("the defaults", FAST), ("channels_last", replace(PLAIN, channels_last=True)),
+                             ("fused", replace(PLAIN, fused=True)), ("autocast", replace(PLAIN, autocast=True)),
+                             ("the defaults and compile", replace(FAST, compile=True))):
+            yield ratio(f"{name} step, {label}", "plain", training_step(MODELS[name](), 128, speed, device),
+                        training_step(MODELS[name](), 128, PLAIN, device), rounds)
+
+
+def busy(rounds: int, device: str) -> Iterator[Ratio]:
+    """The threads that the course chooses, beside another program that keeps a core busy and without one, against
+    PyTorch's own (as many as cores, waiting awake) and against one thread."""
+    for words, others in (("beside a busy program", 1), ("alone", 0)):
+        programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(others)]
+        try:
+            for name, steps in (("lenet5", 40), ("resnet20", 4)):
+                ours, one = partial(steps_apart, name, steps), partial(steps_apart, name, steps, OMP_NUM_THREADS="1")
+                pytorchs = partial(steps_apart, name, steps, first="import torch", OMP_NUM_THREADS=str(cores()))
+                yield ratio(f"{name} step, {words}", "PyTorch's own threads", ours, pytorchs, rounds)
+                yield ratio(f"{name} step, {words}", "one thread", ours, one, rounds)
+        finally:
+            for program in programs:
+                program.kill()
+
+
+def steps_apart(name: str, steps: int, first: str = "", **environment: str) -> tuple[float, float]:
+    """(wall, CPU) seconds of training steps in a process of its own, in which `first` runs before the course comes."""
+    code = (f"{first}\nimport time\nfrom cnncourse.tools.bench import *\n"
+            f"step = training_step(MODELS[{name!r}](), 128, FAST)\nstep()\n"
+            f"wall, cpu = time.perf_counter(), time.process_time()\nfor _ in range({steps}): step()\n"
+            "print(time.perf_counter() - wall, time.process_time() - cpu)")
+    limits = (*THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    clean = {key: value for key, value in os.environ.items() if key not in limits}
+    done = subprocess.run([sys.executable, "-c", code], check=True, env=clean | environment, capture_output=True,
+                          text=True)
+    wall, cpu = map(float, done.stdout.split())
+    return wall, cpu
+
+
+NOTEBOOK = """
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+NotebookClient(new_notebook(cells=[new_code_cell("import cnncourse.experiment")])).execute()
+"""
+
+
+def process(code: str) -> None:
+    """Runs it in a process of its own, with as many threads as this one."""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True,
+                   env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())})
+
+
+def startup(rounds: int, device: str) -> Iterator[Ratio]:
+    """What it costs to begin, against `import torch`."""
+    for label, code in (("cnncourse --help", "from cnncourse import __main__ as cli; cli.parser().format_help()"),
+                        ("import of the models", "import cnncourse.models"),
+                        ("import of an experiment", "import cnncourse.experiment"),
+                        ("import of torchvision", "import torchvision"),
+                        ("a notebook that imports an experiment", NOTEBOOK)):
+        yield ratio(label, "import of torch", partial(process, code), partial(process, "import torch"), rounds)
+
+
+SUITES = {"models": models, "loop": loop, "steps": steps, "busy": busy, "start": startup}
