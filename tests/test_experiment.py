@@ -327,6 +327,20 @@ def rates(recipe, steps):
     return found
 
 
+def test_a_run_of_another_version_is_refused_and_one_older_than_the_proofs_goes_on(few, tmp_path, monkeypatch):
+    again = {"model": "mnist_cnn", "data": few, "recipe": "adam", "epochs": 1, "out": tmp_path}
+    experiment.run(**again)
+    monkeypatch.setattr(experiment, "behaviour_of", lambda config: {"train_loss": [1.0]})
+    with pytest.raises(ValueError, match="another version of the network or of the training: train_loss .* became"):
+        experiment.run(**again, resume=True)
+    path = tmp_path / "checkpoint.pt"
+    checkpoint = torch.load(path)
+    record = json.loads(checkpoint["record"])
+    del record["config"]["behaviour"]
+    torch.save(checkpoint | {"record": json.dumps(record)}, path)
+    assert len(experiment.run(**again, resume=True).rows) == 1
+
+
 def test_every_field_of_a_recipe_reaches_the_training(monkeypatch):
     seen, net = [], Headed()
     net.input_shape = (3, 2, 2)

@@ -70,7 +70,8 @@ class Files:
             if theirs.get(key) != ours[key]:
                 raise ValueError(f"{path} is of another run: its {key} is {theirs.get(key)}, not {ours[key]}; repeat "
                                  "its arguments, or choose another directory")
-        if then.config["behaviour"] and (changed := difference(then.config["behaviour"], now["behaviour"])):
+        shown = then.config.get("behaviour")  # not in the oldest
+        if shown and now["behaviour"] and (changed := difference(shown, now["behaviour"])):
             raise ValueError(f"{path} was made by another version of the network or of the training: {changed}; choose "
                              "another directory")
         load_checkpoint(path, *self.state)
