@@ -17,12 +17,16 @@ DATA = Path(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
 
 
 def train(args: argparse.Namespace) -> int:
-    from .experiment import Speed, run
+    from .experiment import run
+    from .loop.devices import Speed, device_at_hand
     from .runs.shipped import RECORDS
 
     if args.data == "folder" and args.root == DATA:
         raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
-    speed = Speed(args.device, args.workers, autocast=args.autocast, compile=args.compile)
+    device = args.device or device_at_hand()
+    speed = Speed(device, args.workers, autocast=args.autocast, compile=args.compile)
+    if args.fast:
+        speed = Speed.for_hours(device, args.workers)
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.root,
                      verbose=True, resume=args.resume, options=dict(args.option), speed=speed)
@@ -59,6 +63,34 @@ def records(args: argparse.Namespace) -> int:
         curves(wanted).savefig(args.plot, dpi=150)
         print(f"curves of {len(wanted)} runs are in {args.plot}")
     return 0
+
+
+def verify(args: argparse.Namespace) -> int:
+    from .experiment import run as trained
+    from .loop.devices import Speed
+    from .runs.published import verdicts
+    from .runs.record import Record
+    from .runs.shipped import recorded
+
+    shipped = recorded(args.model, data=args.data)
+    if args.out:
+        if not shipped:
+            raise ValueError(f"the course ships no run of {args.model}{f' on {args.data}' * bool(args.data)} whose "
+                             f"recipe could be repeated: train it with `cnncourse train`, and give the record here")
+        config = max(shipped, key=lambda record: record.test["accuracy"]).config
+        print(f"as {config['label']} on {config['data']} was recorded: recipe {config['recipe_name']}, "
+              f"{config['recipe']['epochs']} epochs, seed {args.seed}", flush=True)
+        found = [trained(config["model"], config["data"], config["recipe_name"], config["recipe"]["epochs"], args.seed,
+                         args.out, args.root, verbose=True, resume=(args.out / "checkpoint.pt").exists(),
+                         options=config["options"], speed=Speed(**config["speed"]))]
+    else:
+        found = [Record.load(path) for path in args.records] or shipped
+    unfinished = [record.name for record in found if record.test is None]
+    if unfinished:
+        raise ValueError(f"{', '.join(unfinished)} has not looked at the test images yet: let the training end first")
+    rows = verdicts([record for record in found if record.config["model"] == args.model])
+    print(rows)
+    return int(bool(args.out or args.records) and any(row.verdict != "inside" for row in rows))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -302,12 +334,24 @@ def commands_for_networks(command: Callable) -> None:
     sub.add_argument("--autocast", action="store_true", help="convolutions in bfloat16, for GPUs and processors "
                      "that compute in it")
     sub.add_argument("--compile", action="store_true", help="torch.compile: a slow start, then faster steps")
+    sub.add_argument("--fast", action="store_true", help="what pays in a training of many minutes on this machine: "
+                     "--compile, and --autocast where the processor or the GPU computes in bfloat16")
 
     sub = command(records, "List the recorded runs, and say which no longer match their recipe and code.")
     sub.add_argument("models", nargs="*", metavar="MODEL", help="only these; by default all")
     sub.add_argument("--data", help="only runs on this data set")
     sub.add_argument("--epochs", type=positive, help="only runs of this length")
     sub.add_argument("--plot", type=Path, metavar="FILE", help="draw their curves into this file (.png, .svg, .pdf)")
+
+    sub = command(verify, "Say whether runs of a network reach what has been published, and what the course recorded.")
+    sub.add_argument("model", help="a name such as resnet20")
+    sub.add_argument("records", nargs="*", type=Path, metavar="FILE", help="record.json of finished trainings; by "
+                     "default the runs that the course ships")
+    sub.add_argument("--data", help="only runs on this data set")
+    sub.add_argument("--out", type=Path, metavar="DIR", help="train first, by the best recorded recipe, and keep the "
+                     "record and the checkpoint here; goes on where it had stopped")
+    sub.add_argument("--seed", type=int, default=3, help="of that training; those of the recorded runs are 0, 1, 2")
+    sub.add_argument("--root", type=Path, default=DATA, help="where the data set lies, or is downloaded to")
 
 
 def positive(text: str) -> int:

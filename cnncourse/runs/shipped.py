@@ -1,5 +1,6 @@
 """The runs that the course ships, and whether they still show what it does."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -58,16 +59,23 @@ class Runs:
     state: str  # "current", or what has changed since
 
 
-def summary(records: list[Record]) -> Table:
-    """A row for all seeds of a run."""
-    def spread(shares):
-        return f"{fmean(shares):.1%}" + f" [{min(shares):.1%} - {max(shares):.1%}]" * (len(shares) > 1)
-
+def by_series(records: Iterable[Record]) -> dict[str, list[Record]]:
     groups = {}
     for record in records:
         groups.setdefault(record.series, []).append(record)
+    return groups
+
+
+def spread(shares: Sequence[float], digits: int = 1) -> str:
+    """The mean, and where there are several the lowest and the highest."""
+    words = [f"{share:.{digits}%}" for share in (fmean(shares), min(shares), max(shares))]
+    return words[0] + f" [{words[1]} - {words[2]}]" * (len(shares) > 1)
+
+
+def summary(records: list[Record]) -> Table:
+    """A row for all seeds of a run."""
     table = Table()
-    for run, group in groups.items():
+    for run, group in by_series(records).items():
         config = group[0].config
         changed = [f"seed {record.config['seed']}: {what}" for record in group if (what := outdated(record))]
         table.append(Runs(
