@@ -90,7 +90,7 @@ def verify(args: argparse.Namespace) -> int:
         raise ValueError(f"{', '.join(unfinished)} has not looked at the test images yet: let the training end first")
     rows = verdicts([record for record in found if record.config["model"] == args.model])
     print(rows)
-    return int(bool(args.out or args.records) and any(row.verdict != "inside" for row in rows))
+    return int(bool(args.out or args.records) and all(row.verdict != "inside" for row in rows))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -343,7 +343,8 @@ def commands_for_networks(command: Callable) -> None:
     sub.add_argument("--epochs", type=positive, help="only runs of this length")
     sub.add_argument("--plot", type=Path, metavar="FILE", help="draw their curves into this file (.png, .svg, .pdf)")
 
-    sub = command(verify, "Say whether runs of a network reach what has been published, and what the course recorded.")
+    sub = command(verify, "Say whether runs of a network reach what has been published, or what the course recorded. "
+                  "Exit status 1: runs that were given or trained agree with neither.")
     sub.add_argument("model", help="a name such as resnet20")
     sub.add_argument("records", nargs="*", type=Path, metavar="FILE", help="record.json of finished trainings; by "
                      "default the runs that the course ships")

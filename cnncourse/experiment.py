@@ -120,9 +120,9 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
         "label": label or ", ".join([name, *(f"{key}={value}" for key, value in options.items())]),
         "train_images": len(data.train), "image_shape": list(data.image_shape), "classes": list(data.classes),
         "other_images": [len(data.validation), len(data.test)], "mean": [round(m, 4) for m in data.mean.tolist()],
-        "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
-        "recipe": as_recorded(recipe), "behaviour": None, "processes": processes,
-        "device": torch.device(device).type, "speed": speed.switches})
+        "std": [round(s, 4) for s in data.std.tolist()], "parameters": sum(p.numel() for p in model.parameters()),
+        "seed": seed, "recipe_name": recipe_name, "recipe": as_recorded(recipe), "behaviour": None,
+        "processes": processes, "device": torch.device(device).type, "speed": speed.switches})
     record.machine |= processor_or_gpu(device)
     loss = loss_of(model, recipe)
     return Prepared(model, training, validation, test, optimizer, scheduler, loss, speed, rank, record)

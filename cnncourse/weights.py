@@ -1,15 +1,21 @@
-"""Lessons 2 to 6 and 9: weights from one network into another, and torchvision's pretrained ones into ours."""
+"""Lessons 2 to 7 and 9: weights from one network into another, torchvision's pretrained ones into ours, and those of a
+recorded run of the course's own."""
 
 import hashlib
+import zipfile
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
-from . import pick
+from . import pick, replacing
 from .models import MODELS
+from .runs.checkpoints import require_equal_shapes
+from .runs.record import Record
+from .runs.shipped import RECORDS
 
 # The course's networks that torchvision has too, each with its name there. All of them are trained on ImageNet.
 TORCHVISION = {"alexnet_owt": "alexnet", "googlenet_bn": "googlenet"} | {name: name for name in (
@@ -58,6 +64,41 @@ def pretrained(name: str, progress: bool = True) -> tuple[nn.Module, Callable]:
         source = models.get_model(theirs, **options)
     source.load_state_dict({key: state[key] for key in source.state_dict()}, assign=True)  # without auxiliary heads
     return copy_in_order(source, MODELS[name]()).eval(), weights.transforms(**normalisation)
+
+
+def trained(name: str) -> tuple[nn.Module, Callable, Record]:
+    """(network, preprocessing, record): the network as it was after a run that the course ships with its weights.
+
+    network: in eval mode. preprocessing: turns uint8 images, N x C x H x W of the size of the record's `image_shape`,
+    into the network's input. record: that of the run, with the names of the classes.
+    Raises ValueError where the course ships no weights of such a network.
+    """
+    files = {record.config["model"]: (path, record) for path in RECORDS.glob("*.npz")
+             for record in [Record.load(path.with_suffix(".json"))]}
+    path, record = pick(files, name, "network with weights of the course's own")
+    config = record.config
+    mean, std = (255 * torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
+    net = MODELS[name](**config["options"], num_classes=len(config["classes"]))
+    return load_arrays(path, net).eval(), lambda images: (images - mean) / std, record
+
+
+def save_arrays(net: nn.Module, path: str | Path) -> None:
+    """Write the state dict as a file of NumPy arrays, which runs no code when it is read, as a pickle may."""
+    with replacing(path) as beside, beside.open("wb") as file:
+        np.savez(file, **{key: tensor.cpu().numpy() for key, tensor in net.state_dict().items()})
+
+
+def load_arrays(path: str | Path, net: nn.Module) -> nn.Module:
+    """Put what `save_arrays` wrote into `net`. Raises ValueError for the weights of another network, naming the first
+    tensor that differs, and for any other file; then nothing is changed."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            state = {key: torch.from_numpy(arrays[key]) for key in arrays}
+    except (ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged, or holds no weights of this course: get it again") from error
+    require_equal_shapes(state, net, path)
+    net.load_state_dict(state)
+    return net
 
 
 def fetched(url: str, progress: bool) -> Path:

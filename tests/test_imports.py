@@ -29,7 +29,7 @@ ALLOWED = {
     "tools": {"data", "datasets", "layers", "loop", "models", "recipes", "train"},
     "trace": {"arithmetic"},
     "train": {"loop"},
-    "weights": {"models"},
+    "weights": {"models", "runs"},
 }
 
 

@@ -14,7 +14,7 @@ from torchvision import models
 
 from cnncourse.models import MODELS
 from cnncourse.trace import parameters
-from cnncourse.weights import FROM_TENSORFLOW, TORCHVISION, copy_in_order, pretrained
+from cnncourse.weights import FROM_TENSORFLOW, TORCHVISION, copy_in_order, load_arrays, pretrained, save_arrays
 
 
 def test_tensors_of_equal_shapes_are_copied_whatever_their_names():
@@ -141,3 +141,29 @@ def test_a_network_without_numbers_takes_those_of_the_source_and_can_be_trained(
     assert all(ours.data_ptr() == theirs.data_ptr() for ours, theirs in pairs)
     target(torch.rand(2, 1, 5, 5)).sum().backward()
     assert all(p.requires_grad and p.grad is not None for p in target.parameters())
+
+
+def test_arrays_bring_a_network_back_without_a_pickle(tmp_path):
+    net = MODELS["resnet20"]()
+    for buffer in net.buffers():
+        buffer.add_(1)
+    save_arrays(net, tmp_path / "net.npz")
+    with np.load(tmp_path / "net.npz", allow_pickle=False) as arrays:
+        assert set(arrays) == set(net.state_dict())
+    other = load_arrays(tmp_path / "net.npz", MODELS["resnet20"]())
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("spoil, words", [
+    (lambda path: save_arrays(MODELS["resnet56"](), path), "holds another network: "),
+    (lambda path: path.write_bytes(path.read_bytes()[:1000]), "is damaged, or holds no weights of this course"),
+    (lambda path: path.write_text("<html>"), "is damaged, or holds no weights of this course"),
+    (lambda path: np.savez(path, a=np.array([{}], dtype=object)), "is damaged, or holds no weights of this course")])
+def test_weights_of_another_network_and_other_files_change_nothing(spoil, words, tmp_path):
+    path, net = tmp_path / "net.npz", MODELS["resnet20"]()
+    save_arrays(net, path)
+    spoil(path)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    with pytest.raises(ValueError, match=words):
+        load_arrays(path, net)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())

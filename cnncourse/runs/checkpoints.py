@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -59,13 +59,8 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
     if scheduler is not None and (optimizer is None or checkpoint["scheduler"] is None):
         raise ValueError(f"{path} cannot restore the scheduler: " + (
             "give the optimizer as well" if optimizer is None else "it was saved without one, so leave it out"))
-    theirs, ours = checkpoint["model"], model.state_dict()
-    for name in dict.fromkeys([*ours, *theirs]):
-        there, here = (tuple(state[name].shape) if name in state else "missing" for state in (theirs, ours))
-        if there != here:
-            raise ValueError(f"{path} holds another network: {name} is {there} there and {here} in this "
-                             f"{type(model).__name__}; build the network with the name and options it was trained with")
-    model.load_state_dict(theirs)
+    require_equal_shapes(checkpoint["model"], model, path)
+    model.load_state_dict(checkpoint["model"])
     if optimizer is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
         if scheduler is not None:
@@ -76,3 +71,13 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
         if "mps" in checkpoint["random"] and torch.backends.mps.is_available():
             torch.mps.set_rng_state(checkpoint["random"]["mps"])
     return checkpoint
+
+
+def require_equal_shapes(theirs: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
+    """Raises ValueError, naming the first tensor that differs, where the file at `path` is of another network."""
+    ours = model.state_dict()
+    for name in dict.fromkeys([*ours, *theirs]):
+        there, here = (tuple(state[name].shape) if name in state else "missing" for state in (theirs, ours))
+        if there != here:
+            raise ValueError(f"{path} holds another network: {name} is {there} there and {here} in this "
+                             f"{type(model).__name__}; build the network with the name and options it was trained with")
