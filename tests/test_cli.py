@@ -100,6 +100,14 @@ def test_a_ratio_says_how_many_times_faster_ours_is(monkeypatch):
     monkeypatch.setattr(bench.os, "times", lambda: (2 * clock[0], 0.0, 0.0, 0.0, 0.0))
     row = bench.ratio("ours", "theirs", lambda: takes(1), lambda: takes(4), rounds=3)
     assert row == bench.Ratio("ours", "theirs", "4.00 [4.00 - 4.00]", "4.00 [4.00 - 4.00]")
+    row = bench.ratio("ours", "theirs", lambda: takes(1) or {"loss": 1.0}, lambda: takes(4), rounds=1, more=1.5)
+    assert row.wall == "6.00 [6.00 - 6.00]"  # what a program returns is no time, unless it is a pair
+
+
+@pytest.mark.parametrize("name", [name for name in bench.SUITES if name not in ("busy", "start")])
+def test_each_suite_of_measurements_gives_a_row(name):
+    row = next(bench.SUITES[name](1, "cpu"), None)
+    assert row is None or float(row.wall.split()[0]) > 0
 
 
 def test_a_measured_process_has_the_threads_that_were_asked_for():

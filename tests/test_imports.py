@@ -26,7 +26,7 @@ ALLOWED = {
     "models": {"layers"},
     "runs": {"data", "loop", "models", "recipes", "trace", "train"},
     "show": {"arithmetic", "trace"},
-    "tools": {"data", "datasets", "layers", "loop", "models", "recipes", "train"},
+    "tools": {"data", "datasets", "layers", "loop", "models", "recipes", "runs", "train"},
     "trace": {"arithmetic"},
     "train": {"loop"},
     "weights": {"models", "runs"},

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from statistics import median
 
 import torch
@@ -21,9 +22,12 @@ from ..layers import LocalResponseNorm, local_response_norm
 from ..loop.devices import Speed
 from ..loop.threads import THREAD_LIMITS, cores
 from ..models import MODELS
+from ..runs.record import Record
+from ..runs.shipped import recorded
 from ..train import run_epoch
 
 FAST, PLAIN = Speed(), Speed(channels_last=False, fused=False)  # the course's defaults, and PyTorch's
+RACE = "cifar_long"  # the recipe that is held against the ResNet paper's
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,10 @@ class Ratio:
     cpu: str
 
 
-def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds: int) -> Ratio:
+def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds: int,
+          more: float = 1.0) -> Ratio:
     """One uncounted round, then `rounds` in which both run once, in alternating order. A program that returns its own
-    (wall, CPU) seconds is believed."""
+    (wall, CPU) seconds is believed. more: how many times oftener the other has to run."""
     pairs = []
     for i in range(rounds + 1):
         times = {}
@@ -47,8 +52,9 @@ def ratio(ours: str, other: str, run_ours: Callable, run_other: Callable, rounds
             told = run()
             if torch.cuda.is_initialized():
                 torch.cuda.synchronize()
-            times[run] = told or (time.perf_counter() - wall, max(sum(os.times()[:4]) - cpu, 0.01))
-        pairs.append([a / b for a, b in zip(times[run_other], times[run_ours], strict=True)])
+            spent = time.perf_counter() - wall, max(sum(os.times()[:4]) - cpu, 0.01)
+            times[run] = told if isinstance(told, tuple) else spent
+        pairs.append([more * a / b for a, b in zip(times[run_other], times[run_ours], strict=True)])
     return Ratio(ours, other, *(f"{median(r):.2f} [{min(r):.2f} - {max(r):.2f}]"
                                 for r in zip(*pairs[1:], strict=True)))
 
@@ -97,23 +103,57 @@ def models(rounds: int, device: str) -> Iterator[Ratio]:
                     training_step(other, batch, device=device), rounds)
 
 
+def epochs(name: str, steps: int, speed: Speed, device: str) -> tuple[Callable, Callable, Callable]:
+    """An epoch of `steps` batches of 128 images: by the course's loop, by its loop with one batch reused (the ceiling),
+    and by the loop of most tutorials."""
+    speed = speed.on(device)
+    net = MODELS[name]().to(device, memory_format=speed.memory_format)
+    channels, size, _ = net.input_shape
+    split = Split(torch.randint(0, 256, (128 * steps, channels, size, size), dtype=torch.uint8),
+                  torch.randint(10, (128 * steps,)))
+    mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
+    batches = Batches(split, 128, mean, std, "crop_flip", shuffle=True, device=device,
+                      memory_format=speed.memory_format)
+    one = next(iter(batches))
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, fused=speed.fused)
+    epoch = partial(run_epoch, torch.compile(net) if speed.compile else net, optimizer=optimizer,
+                    autocast=speed.autocast)
+    return partial(epoch, batches), partial(epoch, [one] * steps), usual_loop(MODELS[name]().to(device), split, size,
+                                                                              device)
+
+
 def loop(rounds: int, device: str) -> Iterator[Ratio]:
-    """The course's training loop against one batch reused (the ceiling), and against the loop of most tutorials."""
+    """The course's training loop against one batch reused, and against the loop of most tutorials."""
     for name, steps in (("lenet5", 60), ("resnet20", 6), ("vgg11_small", 6), ("resnet18_small", 2)):
-        speed = FAST.on(device)
-        net = MODELS[name]().to(device, memory_format=speed.memory_format)
-        channels, size, _ = net.input_shape
-        split = Split(torch.randint(0, 256, (128 * steps, channels, size, size), dtype=torch.uint8),
-                      torch.randint(10, (128 * steps,)))
-        mean, std = torch.full((channels,), 0.5), torch.full((channels,), 0.25)
-        batches = Batches(split, 128, mean, std, "crop_flip", shuffle=True, device=device,
-                          memory_format=speed.memory_format)
-        one = next(iter(batches))
-        optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, fused=speed.fused)
-        tutorial = usual_loop(MODELS[name]().to(device), split, size, device)
-        epoch, ceiling = partial(run_epoch, net, batches, optimizer), partial(run_epoch, net, [one] * steps, optimizer)
+        epoch, ceiling, tutorial = epochs(name, steps, FAST, device)
         yield ratio(f"{name} epoch", "one batch reused", epoch, ceiling, rounds)
         yield ratio(f"{name} epoch", "the usual loop", epoch, tutorial, rounds)
+    for name, steps in (("lenet5", 60), ("resnet20", 6)):
+        fast, _, tutorial = epochs(name, steps, Speed.for_hours(device), device)
+        yield ratio(f"{name} epoch, --fast", "the usual loop", fast, tutorial, rounds)
+
+
+def race(rounds: int, device: str) -> Iterator[Ratio]:
+    """ResNet-20 on CIFAR-10 to 90 % validation accuracy, and to the end: the course's recipe and loop against the
+    paper's schedule in the usual loop. The epochs are those of recorded runs, the time of an epoch is measured here.
+    """
+    ours, papers = recorded("resnet20", recipe=RACE), recorded("resnet20", recipe="resnet_cifar")
+    if not papers:
+        return
+    fast, _, tutorial = epochs("resnet20", 6, Speed.for_hours(device), device)
+    for words, needed in (("90 % validation accuracy", partial(epochs_to, accuracy=0.9)), ("the end", len_of)):
+        few, many = (median(needed(record) for record in records) for records in (ours, papers))
+        yield ratio(f"resnet20 to {words}: {few:g} epochs", f"the usual loop: {many:g} epochs", fast, tutorial, rounds,
+                    many / few)
+
+
+def epochs_to(record: Record, accuracy: float) -> float:
+    reached = (row["epoch"] for row in record.rows if row["validation_accuracy"] >= accuracy)
+    return next(reached, inf)
+
+
+def len_of(record: Record) -> int:
+    return len(record.rows)
 
 
 class Pictures(Dataset):
@@ -158,7 +198,8 @@ def steps(rounds: int, device: str) -> Iterator[Ratio]:
     for name in ("resnet20", "lenet5"):
         for label, speed in (("the defaults", FAST), ("channels_last", replace(PLAIN, channels_last=True)),
                              ("fused", replace(PLAIN, fused=True)), ("autocast", replace(PLAIN, autocast=True)),
-                             ("the defaults and compile", replace(FAST, compile=True))):
+                             ("the defaults and compile", replace(FAST, compile=True)),
+                             ("--fast", Speed.for_hours(device))):
             yield ratio(f"{name} step, {label}", "plain", training_step(MODELS[name](), 128, speed, device),
                         training_step(MODELS[name](), 128, PLAIN, device), rounds)
 
@@ -216,4 +257,4 @@ def startup(rounds: int, device: str) -> Iterator[Ratio]:
         yield ratio(label, "import of torch", partial(process, code), partial(process, "import torch"), rounds)
 
 
-SUITES = {"models": models, "loop": loop, "steps": steps, "busy": busy, "start": startup}
+SUITES = {"models": models, "loop": loop, "race": race, "steps": steps, "busy": busy, "start": startup}
