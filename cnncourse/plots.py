@@ -26,15 +26,20 @@ def axes(rows: int = 1, columns: int = 1, width: float = 4.2, height: float = 3.
     return figure, grid
 
 
+def by_label(records: "Sequence[Record]") -> dict[str, list]:
+    groups: dict[str, list] = {}
+    for record in records:
+        groups.setdefault(record.config["label"], []).append(record)
+    return groups
+
+
 def curves(records: "Sequence[Record]", title: str = "") -> "Figure":
     """Loss and accuracy over the epochs: training dashed, validation solid with markers.
 
     Records with equal labels are runs of the same thing with other seeds: drawn as their mean, and for the validation
     curves a band from the lowest to the highest, as far as the shortest of them goes.
     """
-    groups: dict[str, list] = {}
-    for record in records:
-        groups.setdefault(record.config["label"], []).append(record)
+    groups = by_label(records)
     figure, (left, right) = axes(1, 2, width=4.6)
     for i, (label, group) in enumerate(groups.items()):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]
@@ -57,6 +62,37 @@ def curves(records: "Sequence[Record]", title: str = "") -> "Figure":
     right.legend(fontsize="small")
     if title:
         figure.suptitle(title)
+    return figure
+
+
+def bought(records: "Sequence[Record]", macs: dict[str, int]) -> "Figure":
+    """Test accuracy against what the training cost: epochs, arithmetic, and time on its own machine.
+
+    Records with equal labels are seeds of the same run: drawn as their mean, with a line from the lowest to the
+    highest. macs: of one image, by the model's name; forwards and backwards they are counted three times.
+    """
+    from matplotlib import ticker
+
+    groups = by_label(records)
+    figure, panels = axes(1, 3, width=3.6, height=4.6, sharey=True)
+    for i, (label, group) in enumerate(groups.items()):
+        accuracy = 100 * np.array([record.test["accuracy"] for record in group])
+        config, epochs = group[0].config, len(group[0].rows)
+        costs = (epochs, 3e-15 * macs[config["model"]] * config["train_images"] * epochs,
+                 np.mean([sum(record.column("seconds")) for record in group]) / 3600)
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
+        for ax, cost in zip(panels, costs, strict=True):
+            ax.plot([cost, cost], [accuracy.min(), accuracy.max()], color=style["color"], linewidth=1)
+            ax.plot(cost, accuracy.mean(), linestyle="none", label=label, **style)
+    for ax, words in zip(panels, ("epochs", "multiply-accumulates (10$^{15}$)", "hours"), strict=True):
+        ax.set_xlabel(words)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_locator(ticker.NullLocator())
+        ax.grid(alpha=0.3)
+    panels[0].set_ylabel("test accuracy (%)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="small")
     return figure
 
 

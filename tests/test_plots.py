@@ -1,4 +1,5 @@
 import numpy as np
+from pytest import approx
 
 from cnncourse import plots
 from cnncourse.runs.record import Record
@@ -35,6 +36,21 @@ def test_a_run_that_was_stopped_is_drawn_with_the_others_as_far_as_it_went():
     del stopped.rows[2:]
     figure = plots.curves([record("a", 0, 0.4), stopped, record("b", 0, 0.9)])
     assert [len(line.get_ydata()) for line in figure.axes[1].lines if line.get_label() in ("a", "b")] == [2, 3]
+
+
+def test_what_was_bought_is_drawn_against_epochs_arithmetic_and_hours():
+    runs = [record("a", 0, 0.4), record("a", 1, 0.6), record("b", 0, 0.9)]
+    for i, run in enumerate(runs):
+        run.config |= {"model": "net", "train_images": 1000}
+        run.test = {"accuracy": 0.5 + i / 10}
+        for row in run.rows:
+            row["seconds"] = 600.0
+    panels = plots.bought(runs, {"net": 10**9}).axes
+    points = [{line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines
+               if line.get_label() in ("a", "b")} for ax in panels]
+    for at, cost in zip(points, (3, 3 * 10**9 * 1000 * 3 / 10**15, 0.5), strict=True):  # three epochs, half an hour
+        assert at == {"a": (approx(cost), approx(55)), "b": (approx(cost), approx(70))}
+    assert [ax.get_xlabel() for ax in panels] == ["epochs", "multiply-accumulates (10$^{15}$)", "hours"]
 
 
 def test_a_figure_is_shown_once():
