@@ -20,6 +20,30 @@ epoch, with its augmentation and its dropout; the test images were looked at onc
 training, most of them on one core of a shared machine. Each seed leads to its whole record.
 """
 # Title: (what the runs say, what the figure shows, whether a run belongs here).
+PUBLISHED = """## What others have published
+
+Test accuracy in per cent on CIFAR-10, as each source says. Not one of them counts quite as another: how many images
+train, which epoch is taken, and by which images that epoch is chosen.
+
+| source | what it is | ResNet-20 | ResNet-56 |
+|---|---|---|---|
+| He et al. 2016, Table 6 | 64,000 steps of 128 images | 91.25 | 93.03 |
+| the repository `chenyaofo/pytorch-cifar-models`, its logs | one run, 200 epochs of 50,000 images, last epoch, \
+projections for shortcuts | 92.56 | 94.21 |
+| `akamaster/pytorch_resnet_cifar10`, its README | 200 epochs, the epoch that is best on the *test* images | 91.73 | \
+93.39 |
+| the same, issue 18 | six runs of one recipe by a reader, best epochs | | 91.58, 92.05, 92.60, 92.60, 92.71, 93.11 |
+| the same, issue 28 | a reader's run | 88.73 | |
+| `KellerJordan/ResNet-PyTorch-CIFAR10`, its README | one run | | 91.69 |
+
+Six runs of one recipe lie 1.5 points apart. A difference of half a point between two single numbers of this table says
+nothing about their recipes.
+
+`cnncourse verify resnet20` says of runs, those recorded here or your own, whether they agree with the paper. It takes
+the spread from the paper: five trainings of ResNet-110 have a deviation of 0.16 points (Table 6). A mean of n other
+trainings then lies, 95 times of 100, within 2.78 x 0.16 x √(1 + 1/n) points of the paper's single number, 2.78 being
+Student's t for five trainings. That ResNet-20 spreads as ResNet-110 does is an assumption.
+"""
 SECTIONS = {
     "LeNet-5": (
         "The same network and the same recipe on digits and on pieces of clothing: the second task is harder.",
@@ -80,7 +104,7 @@ def page() -> str:
                   table(runs)]
     if left := [record.name for record in every if record not in shown]:
         raise ValueError(f"no section of book/records.py shows {', '.join(left)}")
-    return "\n".join(parts)
+    return "\n".join([*parts, PUBLISHED])
 
 
 def name(record: Record, runs: list[Record]) -> str:

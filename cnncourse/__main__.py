@@ -29,7 +29,8 @@ def train(args: argparse.Namespace) -> int:
         speed = Speed.for_hours(device, args.workers)
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.root,
-                     verbose=True, resume=args.resume, options=dict(args.option), speed=speed)
+                     verbose=True, resume="anywhere" if args.anywhere else args.resume, options=dict(args.option),
+                     speed=speed)
     except ArithmeticError as error:
         print(f"cnncourse train: {error}; the record so far and the last good checkpoint are in {args.out}",
               file=sys.stderr)
@@ -329,6 +330,8 @@ def commands_for_networks(command: Callable) -> None:
     sub.add_argument("--root", type=Path, default=DATA, help="where the data set lies, or is downloaded to")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for record.json and checkpoint.pt")
     sub.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    sub.add_argument("--anywhere", action="store_true", help="go on also from the checkpoint of another processor, "
+                     "where the curve may differ from then on")
     sub.add_argument("--record", action="store_true", help="add the record to those that the course ships")
     sub.add_argument("--workers", type=int, default=0, metavar="N", help="processes that decode photographs")
     sub.add_argument("--autocast", action="store_true", help="convolutions in bfloat16, for GPUs and processors "

@@ -50,7 +50,7 @@ class Prepared:
 
 def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recipe | None = None,
         epochs: int | None = None, seed: int = 0, out: str | Path | None = None, root: str | Path | None = None,
-        label: str | None = None, verbose: bool = False, resume: bool = False, options: dict | None = None,
+        label: str | None = None, verbose: bool = False, resume: bool | str = False, options: dict | None = None,
         speed: Speed = FAST) -> Record:
     """Train a network on a data set by a recipe, look at the test images once, and return the Record.
 
@@ -61,7 +61,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     else "lenet" for those below 100,000 parameters and "adam" for larger ones.
     epochs: in place of the recipe's. seed: of weights, order, augmentation and dropout; equal seeds, equal curves.
     out: a directory that receives, after every epoch, `record.json`, `checkpoint.pt` and, when the validation accuracy
-    is the best so far, `best.pt`. resume: go on from its checkpoint, as if the run had never stopped.
+    is the best so far, `best.pt`. resume: go on from its checkpoint, as if the run had never stopped;
+    "anywhere": also on another processor than before, where the curve may differ.
     label: the name that plots show. verbose: print a line an epoch. speed: where and how it is computed.
     Ctrl-C ends the training after the epochs that are done, and returns their record.
 

@@ -341,6 +341,15 @@ def test_a_run_of_another_version_is_refused_and_one_older_than_the_proofs_goes_
     assert len(experiment.run(**again, resume=True).rows) == 1
 
 
+def test_a_run_goes_on_on_another_processor_only_when_asked(few, tmp_path, monkeypatch):
+    again = {"model": "mnist_cnn", "data": few, "recipe": "adam", "epochs": 2, "out": tmp_path}
+    whole = experiment.run(**again)
+    monkeypatch.setattr("cnncourse.runs.record.processor", lambda: "another")
+    with pytest.raises(ValueError, match=r"made on another processor \(.*, this is another\).*resume=\"anywhere\""):
+        experiment.run(**again, resume=True)
+    assert untimed(experiment.run(**again, resume="anywhere")) == untimed(whole)
+
+
 def test_every_field_of_a_recipe_reaches_the_training(monkeypatch):
     seen, net = [], Headed()
     net.input_shape = (3, 2, 2)

@@ -19,9 +19,9 @@ class Files:
         out.mkdir(parents=True, exist_ok=True)
         self.out, self.record, self.state = out, record, state
 
-    def begin(self, resume: bool) -> int:
+    def begin(self, resume: bool | str) -> int:
         """The number of epochs that are done: those of the run here, or none, where there must be none."""
-        start = self.resume() if resume else self.require_none()
+        start = self.resume(resume == "anywhere") if resume else self.require_none()
         if not start:
             self.save()
         return start
@@ -52,8 +52,9 @@ class Files:
             raise ValueError(f"{self.out} holds a run of {epochs} epochs: resume it, or choose another directory")
         return 0
 
-    def resume(self) -> int:
-        """Load the checkpoint, if there is one; returns the number of epochs that are done."""
+    def resume(self, anywhere: bool) -> int:
+        """Load the checkpoint, if there is one; returns the number of epochs that are done. anywhere: also one that was
+        made on another processor."""
         path, then = self.out / "checkpoint.pt", self.stored()
         if then is None:
             return 0
@@ -74,6 +75,11 @@ class Files:
         if shown and now["behaviour"] and (changed := difference(shown, now["behaviour"])):
             raise ValueError(f"{path} was made by another version of the network or of the training: {changed}; choose "
                              "another directory")
+        there, here = (record.machine.get("processor") for record in (then, self.record))
+        if there and there != here and not anywhere:
+            raise ValueError(f"{path} was made on another processor ({there}, this is {here}), which rounds otherwise, "
+                             "so that the curve may differ from here on: go on with --anywhere, in Python "
+                             "resume=\"anywhere\", or choose another directory")
         load_checkpoint(path, *self.state)
         self.record.rows[:] = then.rows
         if THREADS_ARE_OURS:  # another number would round otherwise
