@@ -100,6 +100,9 @@ RECIPES = {
         why={"lr": "three times Adam's default: a network of 60,000 weights bears it, AlexNet does not",
              "epochs": "on digits, 35 take some seconds and end near 99 % test accuracy; MNIST needs 24"}),
     "laptop": LAPTOP,
+    "cifar_long": replace(
+        LAPTOP, source="this course: the ResNet paper's accuracy in a third of its epochs", epochs=60,
+        why={"epochs": "TODO"}),
     "laptop_smooth": replace(
         LAPTOP, source="this course: as laptop, with smoothed labels", label_smoothing=0.1,
         why={"label_smoothing": "the network should not become certain (Inception v3, Section 7); its training loss "
