@@ -101,7 +101,7 @@ RECIPES = {
              "epochs": "on digits, 35 take some seconds and end near 99 % test accuracy; MNIST needs 24"}),
     "laptop": LAPTOP,
     "cifar_long": replace(
-        LAPTOP, source="this course: the ResNet paper's accuracy in a third of its epochs", lr=0.2, epochs=60,
+        LAPTOP, source="this course: the ResNet paper's accuracy in a third of its epochs", lr=0.3, epochs=60,
         why={"epochs": "TODO"}),
     "laptop_smooth": replace(
         LAPTOP, source="this course: as laptop, with smoothed labels", label_smoothing=0.1,
