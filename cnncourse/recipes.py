@@ -104,7 +104,7 @@ RECIPES = {
         LAPTOP, source="this course: the ResNet paper's accuracy in a third of its epochs", lr=0.3, epochs=60,
         why={"epochs": "a third of the paper's 182",
              "lr": "three times the paper's: after 12 epochs 87.8 against 86.9 % on validation images, one seed each",
-             "schedule": "at its end, when the rate is near zero, averages of the weights over 500 steps were no better "
+             "schedule": "at its end, when the rate is near zero, averages of the weights over 500 steps were worse "
              "than the weights themselves (86.8 against 87.8 %), and are left out"}),
     "laptop_smooth": replace(
         LAPTOP, source="this course: as laptop, with smoothed labels", label_smoothing=0.1,
