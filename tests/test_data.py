@@ -196,16 +196,21 @@ def test_a_damaged_file_is_named_before_it_is_read_and_kept(downloaded, content,
     assert files[-1].read_bytes() == content
 
 
-def test_the_checksums_are_those_that_torchvision_knows():
+def test_the_checksums_and_addresses_are_those_that_torchvision_knows():
     """Of the sets of handwriting and clothes it knows those of the packed files alone."""
     from torchvision import datasets
 
     for cls in (datasets.CIFAR10, datasets.CIFAR100):
         theirs = dict([*cls.train_list, *cls.test_list, (cls.meta["filename"], cls.meta["md5"])])
-        assert checksums.MD5[cls.__name__.lower()] == {f"{cls.base_folder}/{file}": md5 for file, md5 in theirs.items()}
+        name, ((packed, (md5, _)),) = cls.__name__.lower(), checksums.PACKED[cls.__name__.lower()].items()
+        assert checksums.MD5[name] == {f"{cls.base_folder}/{file}": md5 for file, md5 in theirs.items()}
+        assert (packed, md5) == (cls.filename, cls.tgz_md5)
+        assert cls.url in [f"{address}/{packed}" for address in downloads.ADDRESSES[name]]
     for name, cls in (("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST)):
-        files = [f"{cls.__name__}/raw/{file.removesuffix('.gz')}" for file, _ in cls.resources]
-        assert list(checksums.MD5[name]) == files
+        theirs = {f"{cls.__name__}/raw/{file}": md5 for file, md5 in cls.resources}
+        assert {file: md5 for file, (md5, _) in checksums.PACKED[name].items()} == theirs
+        assert list(checksums.MD5[name]) == [file.removesuffix(".gz") for file in theirs]
+        assert f"{downloads.ADDRESSES[name][0]}/" == cls.mirrors[0]
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
