@@ -29,7 +29,7 @@ def published(name):
         return files, {f"{file}.gz": gzip.compress(content) for file, content in files.items()}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for file, content in [("../../outside", b"!"), *files.items()]:
+        for file, content in [("../outside", b"!"), *files.items()]:
             member = tarfile.TarInfo(file)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
@@ -259,7 +259,7 @@ def test_what_has_come_is_kept_and_the_next_attempt_goes_on_with_it_from_anywher
 def test_a_part_that_is_of_another_file_is_thrown_away_and_fetched_anew(stand_in, servers, monkeypatch, tmp_path):
     """Also where it is longer than the file."""
     name, files, packed = stand_in
-    for file, size in zip(packed, (5000, 10 ** 6, 99, 99), strict=False):
+    for file, size in zip(packed, (10 ** 6, 5000, 99, 99), strict=False):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"{file}.partial").write_bytes(bytes(size))
     assert get(monkeypatch, tmp_path, name, "--from", servers[0].address) == 0 and whole(tmp_path, files)
