@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from . import __version__, pick
+from . import __version__, expanded, pick
 
 DATA = Path(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
 
@@ -203,6 +203,20 @@ def doctor(args: argparse.Namespace) -> int:
     return int(any(check.ok is False for check in found))
 
 
+def data(args: argparse.Namespace) -> int:
+    from .datasets.downloads import get
+
+    root = expanded(args.root)
+    try:
+        for name in args.names:
+            get(name, root, args.source)
+            print(f"{name} is in {root}, whole")
+    except KeyboardInterrupt:
+        print("\nstopped; what has come is kept, and the same command goes on with it", file=sys.stderr)
+        return 130
+    return 0
+
+
 def compare(args: argparse.Namespace) -> int:
     import torch
 
@@ -271,6 +285,13 @@ def parser() -> argparse.ArgumentParser:
 def commands_for_lessons(command: Callable) -> None:
     sub = command(doctor, "Say what is installed, what is missing and what to do.")
     sub.add_argument("--root", type=Path, default=DATA, help="where data sets lie")
+
+    sub = command(data, "Fetch data sets that are downloaded, or go on with what has come, and verify them.")
+    sub.add_argument("action", choices=["get"], help="get")
+    sub.add_argument("names", nargs="+", metavar="NAME", help="mnist, fashion_mnist, cifar10 or cifar100")
+    sub.add_argument("--from", dest="source", metavar="PLACE", help="a folder, or an address of a server that has the "
+                     "files; by default the published addresses, in turn")
+    sub.add_argument("--root", type=Path, default=DATA, help="where the files go")
 
     sub = command(run, "Execute notebooks and report status, seconds and peak memory of each.")
     sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")

@@ -1,7 +1,8 @@
 """The data sets that `load` gives, and the batches that are made of them. test_photographs has the lesson's folder."""
 
-import hashlib
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import warnings
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 
 from cnncourse import data
-from cnncourse.datasets import checksums
+from cnncourse.datasets import checksums, downloads
 from cnncourse.datasets.folders import decoded
 
 
@@ -155,88 +156,149 @@ def test_processes_take_their_own_parts_of_the_same_batches(digits):
 
 @pytest.fixture(params=checksums.MD5)
 def downloaded(request, tmp_path, monkeypatch):
-    """(name, files) of a set whose files are there, with nothing in them but their names, and no way to get others."""
-    from torchvision.datasets import cifar, mnist
-
-    def offline(*_, **__):
-        raise OSError("no route to host")
-
-    for module in (cifar, mnist):
-        monkeypatch.setattr(module, "download_and_extract_archive", offline)
+    """(name, files) of a set whose files are there, with nothing in them but their names, and no way to get others.
+    test_downloads has the ways."""
+    monkeypatch.setitem(downloads.ADDRESSES, request.param, ["http://localhost:x"])
     names = list(checksums.MD5[request.param])
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    monkeypatch.setitem(checksums.MD5, request.param, {n: hashlib.md5(n.encode()).hexdigest() for n in names})
+        (tmp_path / name).write_bytes(pickle.dumps(name))  # as CIFAR's are
+    monkeypatch.setitem(checksums.MD5, request.param, {n: checksums.digest(pickle.dumps(n)) for n in names})
     return request.param, [tmp_path / name for name in names]
 
 
-def test_an_absent_data_set_says_what_to_put_where(downloaded, tmp_path):
+def test_an_absent_data_set_says_how_to_get_it(downloaded, tmp_path):
     """Also where only one file is missing."""
     name, files = downloaded
     for missing in (files[-1:], files):
         for file in missing:
             file.unlink(missing_ok=True)
-        with pytest.raises(FileNotFoundError, match=r"\(no route to host\).*'digits' or 'shapes'") as error:
+        with pytest.raises(FileNotFoundError, match=rf"data get {name} --from PLACE.*'digits' or 'shapes'"):
             data.load(name, root=tmp_path)
-        assert [file for file in files if str(file) in str(error.value)] == missing
 
 
-@pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>Log in", b"\0\0\x08\x03\0\0\xea\x60", "whole"],
-                         ids=["empty", "a web page", "cut short", "of another set"])
-def test_a_damaged_file_is_named_before_it_is_read_and_kept(downloaded, content, tmp_path):
+@pytest.mark.parametrize("content, fault", [
+    (b"", "is damaged"), (b" <!DOCTYPE html><title>Log in", "is a web page"),
+    (b"\0\0\x08\x03\0\0\xea\x60", "is damaged"), ("whole", "is {} under another name")],
+    ids=["empty", "a web page", "cut short", "of another set"])
+def test_a_damaged_file_is_named_before_it_is_read_and_kept(downloaded, content, fault, tmp_path):
     """Also where the set cannot be read at all, and where the file is a whole one of another set."""
     name, files = downloaded
     content = files[0].read_bytes() if content == "whole" else content
     files[-1].write_bytes(content)
-    with pytest.raises(ValueError) as error:
-        data.load(name, root=tmp_path)
-    assert str(error.value).startswith(f"{files[-1]} is damaged: delete what is damaged, and ")
+    for damaged in (files[-1:], [files[1], files[-1]]):
+        damaged[0].write_bytes(content)
+        with pytest.raises(ValueError) as error:
+            data.load(name, root=tmp_path)
+        faults = [f"{file} {fault.format(files[0].relative_to(tmp_path).as_posix())}" for file in damaged]
+        assert str(error.value).startswith(f"{' and '.join(faults)}: put the right files in their place with ")
+        assert str(error.value).endswith(f'cnncourse data get {name} --root "{tmp_path}"')
     assert files[-1].read_bytes() == content
 
 
-def test_the_checksums_are_those_that_torchvision_knows():
+def test_the_checksums_and_addresses_are_those_that_torchvision_knows():
     """Of the sets of handwriting and clothes it knows those of the packed files alone."""
     from torchvision import datasets
 
     for cls in (datasets.CIFAR10, datasets.CIFAR100):
         theirs = dict([*cls.train_list, *cls.test_list, (cls.meta["filename"], cls.meta["md5"])])
-        assert checksums.MD5[cls.__name__.lower()] == {f"{cls.base_folder}/{file}": md5 for file, md5 in theirs.items()}
+        name, ((packed, (md5, _)),) = cls.__name__.lower(), checksums.PACKED[cls.__name__.lower()].items()
+        assert checksums.MD5[name] == {f"{cls.base_folder}/{file}": md5 for file, md5 in theirs.items()}
+        assert (packed, md5) == (cls.filename, cls.tgz_md5)
+        assert cls.url in [f"{address}/{packed}" for address in downloads.ADDRESSES[name]]
     for name, cls in (("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST)):
-        files = [f"{cls.__name__}/raw/{file.removesuffix('.gz')}" for file, _ in cls.resources]
-        assert list(checksums.MD5[name]) == files
+        theirs = {f"{cls.__name__}/raw/{file}": md5 for file, md5 in cls.resources}
+        assert {file: md5 for file, (md5, _) in checksums.PACKED[name].items()} == theirs
+        assert list(checksums.MD5[name]) == [file.removesuffix(".gz") for file in theirs]
+        assert f"{downloads.ADDRESSES[name][0]}/" == cls.mirrors[0]
 
 
-def test_torchvisions_images_keep_their_labels_and_are_split_by_class_with_none_in_two_sets(tmp_path, monkeypatch):
-    """A stand-in for CIFAR-10, whose pixels hold the label and the number of the image."""
-    class Numbered:
-        classes = ["even", "odd"]
-
-        def __init__(self, root, train, download):
-            numbers = np.arange(10_000 if train else 100)
-            self.targets, self.data = (numbers % 2).tolist(), np.zeros((len(numbers), 4, 4, 3), np.uint8)
-            self.data[:, 0, 3, 2] = numbers % 2  # row 0, column 3, blue
-            self.data[:, 1, 1, 0], self.data[:, 1, 2, 0] = numbers // 256, numbers % 256
-
-    monkeypatch.setattr("torchvision.datasets.CIFAR10", Numbered)
-    images = data.load("cifar10", root=tmp_path)
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_images_keep_their_labels_and_are_split_by_class_with_none_in_two_sets(name, tmp_path, monkeypatch):
+    """A stand-in for CIFAR, whose pixels hold the label and the number of the image."""
+    key, files = "fine_labels" if name == "cifar100" else "labels", checksums.MD5[name]
+    *parts, test, meta = files
+    numbers, pickles = np.arange(5000 * len(parts) + 6000 * (len(parts) == 1)), {}
+    for file, of_file in zip([*parts, test], [*np.split(numbers, len(parts)), np.arange(100)], strict=True):
+        images = np.zeros((len(of_file), 3, 32, 32), np.uint8)
+        images[:, 2, 0, 3] = of_file % 2
+        images[:, 0, 1, 1], images[:, 0, 1, 2] = of_file // 256, of_file % 256
+        pickles[file] = {"data": images.reshape(-1, 3072), key: (of_file % 2).tolist()}
+    pickles[meta] = {key.removesuffix("s") + "_names": ["even", "odd"]}
+    for file, content in pickles.items():
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(pickle.dumps(content))
+    monkeypatch.setitem(checksums.MD5, name, {
+        file: checksums.digest((tmp_path / file).read_bytes()) for file in pickles})
+    images = data.load(name, root=tmp_path)
+    assert images.classes == ("even", "odd") and len(images.test) == 100
     for split in splits(images):
         assert torch.equal(split.images[:, 2, 0, 3].long(), split.labels) and split.labels.float().mean() == 0.5
     train, validation = (set((256 * split.images[:, 0, 1, 1].long() + split.images[:, 0, 1, 2]).tolist())
                          for split in (images.train, images.validation))
-    assert len(train) == len(validation) == 5000 and not train & validation
+    assert len(validation) == 5000 and train | validation == set(numbers.tolist()) and not train & validation
 
 
-@pytest.mark.parametrize("name, shape, mean", [
-    ("mnist", (1, 28, 28), [0.1307]), ("fashion_mnist", (1, 28, 28), [0.286]),
-    ("cifar10", (3, 32, 32), [0.4914, 0.4822, 0.4465])])
-def test_real_sets_have_their_published_statistics(name, shape, mean):
+@pytest.fixture
+def real(request):
+    """(name, root) of a real data set, where it is."""
     root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
-    if checksums.look(name, root)[0]:
-        pytest.skip(f"{name} is not under {root}: set CNNCOURSE_DATA to check its loader")
-    real = data.load(name, root=root)
-    assert real.image_shape == shape and len(real.test) == 10_000 and len(real.validation) == 5000
-    assert np.allclose(real.mean, mean, atol=2e-3)
+    if checksums.look(request.param, root)[0]:
+        pytest.skip(f"{request.param} is not under {root}: set CNNCOURSE_DATA to check its loader")
+    return request.param, root
+
+
+@pytest.mark.parametrize("real", checksums.MD5, indirect=True)
+def test_real_sets_are_as_torchvision_reads_them(real):
+    from torchvision import datasets
+
+    name, root = real
+    cls = {cls.__name__.lower(): cls for cls in (datasets.MNIST, datasets.CIFAR10, datasets.CIFAR100)}.get(
+        name, datasets.FashionMNIST)
+    theirs, test = cls(root, train=True), cls(root, train=False)
+    ours = data.load(name, root=root)
+    assert ours.classes == tuple(theirs.classes)
+    assert np.array_equal(ours.test.images.permute(0, 2, 3, 1).squeeze(3), test.data)
+    assert ours.test.labels.tolist() == torch.as_tensor(test.targets).tolist()
+    held, kept = (set(map(bytes, split.images.permute(0, 2, 3, 1).numpy())) for split in (ours.validation, ours.train))
+    assert held | kept == set(map(bytes, np.asarray(theirs.data)))
+
+
+@pytest.mark.parametrize("real, shape, mean", [
+    ("mnist", (1, 28, 28), [0.1307]), ("fashion_mnist", (1, 28, 28), [0.286]),
+    ("cifar10", (3, 32, 32), [0.4914, 0.4822, 0.4465])], indirect=["real"])
+def test_real_sets_have_their_published_statistics(real, shape, mean):
+    images = data.load(real[0], root=real[1])
+    assert images.image_shape == shape and len(images.test) == 10_000 and len(images.validation) == 5000
+    assert np.allclose(images.mean, mean, atol=2e-3)
+
+
+@pytest.mark.parametrize("real", ["mnist"], indirect=True)
+@pytest.mark.parametrize("fault", ["other labels", "clothes", "zeroed", "cut short", "a bit"])
+def test_real_files_that_were_swapped_or_changed_are_named(real, fault, tmp_path):
+    """What a network would learn from without a word."""
+    name, root = real
+    if fault == "clothes" and checksums.look("fashion_mnist", root)[0]:
+        pytest.skip(f"fashion_mnist is not under {root}")
+    shutil.copytree(root / "MNIST", tmp_path / "MNIST")
+    raw = tmp_path / "MNIST/raw"
+    labels, words = raw / "train-labels-idx1-ubyte", "is damaged"
+    content = bytearray(labels.read_bytes())
+    if fault == "other labels":
+        content, words = (raw / "t10k-labels-idx1-ubyte").read_bytes(), "is MNIST/raw/t10k-labels-idx1-ubyte under"
+    elif fault == "clothes":
+        content = (root / "FashionMNIST/raw/train-labels-idx1-ubyte").read_bytes()
+        words = "is FashionMNIST/raw/train-labels-idx1-ubyte under another name"
+    elif fault == "zeroed":
+        content[8:40_008] = bytes(40_000)
+    elif fault == "cut short":
+        content = content[:30_000]
+    else:
+        content[30_000] ^= 1
+    labels.write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        data.load(name, root=tmp_path)
+    assert str(error.value).startswith(f"{labels} {words}") and f"cnncourse data get {name}" in str(error.value)
 
 
 # Folders

@@ -157,7 +157,8 @@ def test_every_file_of_a_data_set_is_looked_at(look, tmp_path, monkeypatch):
     assert check.ok is None and "; incomplete: mnist (without train-labels-idx1-ubyte)" in check.found
     whole["cifar100"][0].write_bytes(b"<!DOCTYPE html>")
     check = look("data sets")
-    assert check.ok is False and check.found.endswith(f"; damaged: {whole['cifar100'][0]}") and "Delete" in check.advice
+    assert check.ok is False and check.found.endswith(f"; damaged: {whole['cifar100'][0]} is a web page")
+    assert check.advice.endswith(f'cnncourse data get NAME --root "{tmp_path}"')
 
 
 def test_a_proxy_is_noted_without_showing_its_password(look, monkeypatch):

@@ -16,8 +16,8 @@ import cnncourse
 PACKAGE = Path(cnncourse.__file__).parent
 ALLOWED = {
     "__init__": {"loop"},
-    "__main__": {"exercises", "experiment", "instructor", "loop", "models", "plots", "recipes", "runs", "show", "tools",
-                 "trace"},
+    "__main__": {"datasets", "exercises", "experiment", "instructor", "loop", "models", "plots", "recipes", "runs",
+                 "show", "tools", "trace"},
     "data": {"datasets"},
     "exercises": {"arithmetic", "layers", "models", "tools"},
     "experiment": {"data", "loop", "models", "recipes", "runs", "trace", "train"},
@@ -76,8 +76,8 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize("module", ["arithmetic", "recipes", "plots", "runs.record", "datasets.shapes",
-                                    "datasets.checksums", "instructor.exam", "show.explorer", "__main__",
-                                    "tools.execute", "tools.doctor", "tools.progress", "loop.threads"])
+                                    "datasets.checksums", "datasets.downloads", "instructor.exam", "show.explorer",
+                                    "__main__", "tools.execute", "tools.doctor", "tools.progress", "loop.threads"])
 def test_light_modules_do_not_bring_torch(module):
     assert "torch" not in loaded_by(f"import cnncourse.{module}")
 
@@ -92,7 +92,8 @@ def test_the_models_do_not_bring_torchvision():
     assert "torchvision" not in loaded_by("import cnncourse.models, cnncourse.trace, cnncourse.experiment")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"],
+                                   ["data", "--help"]])
 def test_help_answers_without_torch(words):
     code = (f"import sys\nfrom cnncourse.__main__ import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
             "except SystemExit as end:\n    assert not end.code and 'torch' not in sys.modules")

@@ -31,14 +31,53 @@ MD5 = {
         "cifar-100-python/meta": "7973b15100ade9c7d40fb424638fde48",
     },
 }
+PACKED = {  # as they are published: MD5, and bytes
+    "mnist": {
+        "MNIST/raw/train-images-idx3-ubyte.gz": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", 9_912_422),
+        "MNIST/raw/train-labels-idx1-ubyte.gz": ("d53e105ee54ea40749a09fcbcd1e9432", 28_881),
+        "MNIST/raw/t10k-images-idx3-ubyte.gz": ("9fb629c4189551a2d022fa330f9573f3", 1_648_877),
+        "MNIST/raw/t10k-labels-idx1-ubyte.gz": ("ec29112dd5afa0611ce80d1b7f02629c", 4_542),
+    },
+    "fashion_mnist": {
+        "FashionMNIST/raw/train-images-idx3-ubyte.gz": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
+        "FashionMNIST/raw/train-labels-idx1-ubyte.gz": ("25c81989df183df01b3e8a0aad5dffbe", 29_515),
+        "FashionMNIST/raw/t10k-images-idx3-ubyte.gz": ("bef4ecab320f06d8554ea6380940ec79", 4_422_102),
+        "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz": ("bb300cfdad3c16e7a12a480ee83cd310", 5_148),
+    },
+    "cifar10": {"cifar-10-python.tar.gz": ("c58f30108f718f92721af3b95e74349a", 170_498_071)},
+    "cifar100": {"cifar-100-python.tar.gz": ("eb9058c3a382ffc7106e4002c42a8d85", 169_001_437)},
+}
 
 
-def look(name: str, root: Path) -> tuple[list[Path], list[Path]]:
-    """(missing, damaged): the files of a data set under `root` that are not there, and those that hold other bytes."""
-    missing, damaged = [], []
+def digest(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def look(name: str, root: Path) -> tuple[list[Path], dict[Path, str]]:
+    """(missing, damaged): the files of a data set under `root` that are not there, and those that hold other bytes,
+    with what they are."""
+    missing, damaged = [], {}
     for path, md5 in ((root / file, md5) for file, md5 in MD5[name].items()):
         if not path.is_file():
             missing.append(path)
-        elif hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != md5:
-            damaged.append(path)
+        elif digest(content := path.read_bytes()) != md5:
+            damaged[path] = what(content)
     return missing, damaged
+
+
+def what(content: bytes) -> str:
+    """What is wrong with the content of a file that should hold something else."""
+    known = {md5: file for files in MD5.values() for file, md5 in files.items()}
+    if file := known.get(digest(content)):
+        return f"is {file} under another name"
+    return "is a web page" if content[:100].lstrip().lower().startswith((b"<!doctype", b"<html")) else "is damaged"
+
+
+def read(name: str, file: str, root: Path) -> bytes:
+    """A file of a data set. Raises ValueError naming all that are damaged where it is: what is read was verified."""
+    content = (root / file).read_bytes()
+    if digest(content) != MD5[name][file]:
+        faults = [f"{path} {fault}" for path, fault in look(name, root)[1].items()]
+        raise ValueError(f"{' and '.join(faults)}: put the right files in their place with "
+                         f'cnncourse data get {name} --root "{root}"')
+    return content

@@ -1,4 +1,4 @@
-"""Where images come from: `digits`, `shapes` and two photographs are part of the installation, torchvision's sets are
+"""Where images come from: `digits`, `shapes` and two photographs are part of the installation, other sets are
 downloaded.
 
 A source is a function of (size, channels, root), as in `data.load`, that returns [(images, labels) for training,
@@ -6,6 +6,7 @@ validation and test] and the names of the classes.
 """
 
 import os
+import pickle
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,10 +18,15 @@ from PIL import Image
 from torch import Tensor
 
 from .. import expanded
-from . import checksums, shapes
+from . import checksums, downloads, shapes
 from .batches import Lazy
 
-TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+CLASSES = {  # the files of the others name their own
+    "mnist": ["0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six", "7 - seven",
+              "8 - eight", "9 - nine"],
+    "fashion_mnist": ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+                      "Ankle boot"],
+}
 
 
 def of_sklearn(file: str) -> Path:
@@ -60,27 +66,37 @@ def draw(numbers: list[int], size: int, channels: int) -> Tensor:
 
 
 def downloaded(size, channels, root, name):
-    """One of torchvision's sets, 5,000 of whose training images are held out for validation."""
+    """One of the sets that are downloaded, 5,000 of whose training images are held out for validation."""
     from sklearn.model_selection import train_test_split  # brings scipy.stats, which takes two seconds
-    from torchvision import datasets  # costs as much as torch itself, and the embedded sets need none of it
 
-    root, title = expanded(root or os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse"), TORCHVISION[name]
-    missing, damaged = checksums.look(name, root)
-    if damaged:
-        raise ValueError(f"{' and '.join(map(str, damaged))} {'are' if damaged[1:] else 'is'} damaged: delete what "
-                         f"is damaged, and {title} is downloaded again when it is next loaded")
-    try:
-        sets = [getattr(datasets, title)(root, train=train, download=bool(missing)) for train in (True, False)]
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"{title} is not there and could not be downloaded ({' '.join(str(error).split())}): put its files at "
-            f"{', '.join(map(str, missing))}, or use the embedded data sets 'digits' or 'shapes'") from error
-    images = [torch.as_tensor(each.data).reshape(*each.data.shape[:3], -1).permute(0, 3, 1, 2) for each in sets]
-    (images, labels), test = [(shaped(x, size, channels), torch.as_tensor(each.targets))
-                              for x, each in zip(images, sets, strict=True)]
+    root = expanded(root or os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
+    if not all((root / file).is_file() for file in checksums.MD5[name]):
+        downloads.get(name, root)
+    sets, classes = (handwriting if name in CLASSES else cifar)(name, root)
+    (images, labels), test = [(shaped(torch.from_numpy(images), size, channels), torch.from_numpy(labels))
+                              for images, labels in sets]
     train, validation = train_test_split(
         np.arange(len(labels)), test_size=5000, stratify=labels.numpy(), random_state=0)
-    return [(images[train], labels[train]), (images[validation], labels[validation]), test], sets[0].classes
+    return [(images[train], labels[train]), (images[validation], labels[validation]), test], classes
+
+
+def handwriting(name: str, root: Path) -> tuple[list, list[str]]:
+    """[(images, labels) for training and test] and the classes of MNIST or Fashion-MNIST. torchvision would read other
+    files than those verified, where its older format lies beside them, and its import costs as much as torch's."""
+    contents = [checksums.read(name, file, root) for file in checksums.MD5[name]]
+    return [(np.frombuffer(images, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy(),  # after a header
+             np.frombuffer(labels, np.uint8, offset=8).astype(np.int64))
+            for images, labels in (contents[:2], contents[2:])], CLASSES[name]
+
+
+def cifar(name: str, root: Path) -> tuple[list, list[str]]:
+    """The same of CIFAR-10 or CIFAR-100, whose files are pickles: safe, because `read` knows every byte."""
+    *batches, meta = [pickle.loads(checksums.read(name, file, root), encoding="latin1")
+                      for file in checksums.MD5[name]]
+    fine = "fine_" if name == "cifar100" else ""
+    return [(np.concatenate([batch["data"] for batch in part]).reshape(-1, 3, 32, 32),
+             np.concatenate([batch[f"{fine}labels"] for batch in part], dtype=np.int64))
+            for part in (batches[:-1], batches[-1:])], meta[f"{fine}label_names"]
 
 
 def shaped(images: Tensor, size: int | None, channels: int | None) -> Tensor:
@@ -95,4 +111,5 @@ def shaped(images: Tensor, size: int | None, channels: int | None) -> Tensor:
     return images.expand(-1, 3, -1, -1) if channels == 3 else images
 
 
-SOURCES = {"digits": digits, "shapes": drawn_shapes} | {name: partial(downloaded, name=name) for name in TORCHVISION}
+SOURCES = {"digits": digits, "shapes": drawn_shapes} | {
+    name: partial(downloaded, name=name) for name in checksums.MD5}

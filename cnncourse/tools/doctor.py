@@ -209,8 +209,12 @@ def data_sets(root: Path) -> tuple:
         except OSError as error:  # a file that this user may not read
             states["incomplete"].append(f"{name} ({error})")
             continue
-        states["damaged"] += map(str, damaged)
-        if len(missing) == len(files):
+        states["damaged"] += [f"{path} {fault}" for path, fault in damaged.items()]
+        came = sum(path.stat().st_size for path in (root / f"{packed}.partial" for packed in checksums.PACKED[name])
+                   if path.exists())
+        if missing and came:
+            states["incomplete"].append(f"{name} (half downloaded, {came / 1e6:.1f} MB)")
+        elif len(missing) == len(files):
             states["absent"].append(name)
         elif missing:
             states["incomplete"].append(f"{name} (without {', '.join(path.name for path in missing)})")
@@ -218,10 +222,11 @@ def data_sets(root: Path) -> tuple:
             whole.append(name)
     faults = [f"; {state}: {', '.join(names)}" for state, names in states.items() if names]
     found = f"in {root}: {', '.join(whole) or 'none'}{''.join(faults)}"
+    command = f'cnncourse data get NAME --root "{root}"'
     if states["damaged"]:
-        return False, found, "Delete what is damaged: it is downloaded again when its data set is next used."
-    advice = "Nothing to do: digits and shapes come with the course, the others are downloaded when first used."
-    return not faults or None, found, advice
+        return False, found, f"Put the right files in the place of those damaged: {command}"
+    advice = "digits and shapes come with the course, the others are downloaded when first used, or before a class with"
+    return not faults or None, found, f"Nothing to do: {advice} {command}"
 
 
 def notes() -> tuple:
