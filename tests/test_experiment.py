@@ -227,11 +227,14 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(few, tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
     whole = checkpoint.read_bytes()
     middle = len(whole) // 2
-    for damaged in (whole[:middle], whole[:middle] + bytes(64) + whole[middle + 64:], b"", b"no checkpoint"):
+    for damaged in (whole[:middle], whole[:middle] + bytes(64) + whole[middle + 64:], b"", bytes(64) + whole[64:],
+                    bytes(999), whole[:-30]):
         checkpoint.write_bytes(damaged)
         refused("checkpoint.pt is damaged")
+    checkpoint.write_bytes(b"<html>")
+    refused("checkpoint.pt is no checkpoint of this course")
     torch.save({"model": print}, checkpoint)
-    refused("checkpoint.pt is damaged")  # code in a checkpoint is not run
+    refused("checkpoint.pt is not read, and stays as it is, .* could be code")  # which is not run
     good = torch.load(io.BytesIO(whole), weights_only=True)
     for record in ("{", "[1]", '{"config": {}}'):
         torch.save(good | {"record": record}, checkpoint)
