@@ -23,7 +23,7 @@ class Kept:
                         for name, tensor in tensors_of(model).items()}
 
     def restore(self) -> None:
-        """Undo whatever was done."""
+        """Undo whatever was done, once: from then on the network has what was kept."""
         for module, kind, attributes, tables in self.modules:
             module.__class__ = kind
             vars(module).clear()

@@ -40,9 +40,9 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
             "give it a layer that has some" if next(model.parameters(), None) is None else
             "all have requires_grad=False, so set it to True for one layer at least"))
     speed = replace(speed, fused=speed.fused and all(weight.is_floating_point() for weight in model.parameters()))
-    network, before, random = Borrowed(model, resting(model)), Kept(model), random_numbers()
+    network, random = Borrowed(model, resting(model)), random_numbers()
     for fast in dict.fromkeys((speed.channels_last, False)):
-        at = replace(speed, channels_last=fast)
+        at, before = replace(speed, channels_last=fast), Kept(model)
         try:
             try_step(network, name, data, images.to(at.device, memory_format=at.memory_format), labels.to(at.device),
                      loss, at)
