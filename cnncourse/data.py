@@ -5,6 +5,7 @@ images is fixed for each data set and does not depend on any training seed. `dat
 sources of the images, the folders of one's own photographs, and how batches are mixed, augmented and normalised.
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,10 +25,34 @@ DATA_SETS = SOURCES | {"folder": folder}
 
 @dataclass(frozen=True)
 class Split:
-    """Images (a uint8 tensor or Lazy, N x C x H x W) and their labels (int64, N)."""
+    """Images (a uint8 tensor or Lazy, N x C x H x W) and their labels (int64, N). Raises ValueError for others."""
 
     images: Tensor | Lazy
     labels: Tensor
+
+    def __post_init__(self):
+        images, labels = self.images, self.labels
+        if not isinstance(images, Tensor | Lazy) or not isinstance(labels, Tensor):
+            raise ValueError(f"images and labels are tensors, not {type(images).__name__} and {type(labels).__name__}: "
+                             "torch.from_numpy makes one of an array, torch.tensor of a list")
+        given = by(images.shape)
+        if isinstance(images, Tensor) and images.dtype != torch.uint8:
+            found = f" from {images.min():g} to {images.max():g}" if images.is_floating_point() and len(images) else ""
+            raise ValueError(f"images are uint8, with values from 0 to 255, not {kind(images)}{found}: scale them to 0 "
+                             "to 255, round them, and call .to(torch.uint8)")
+        if len(images.shape) != 4:
+            raise ValueError(f"images are a tensor N x C x H x W, not {given}"
+                             + ": images[:, None] adds the one channel of grey images" * (len(images.shape) == 3))
+        if images.shape[3] in (1, 3, 4) and min(images.shape[1:3]) > 4:
+            raise ValueError(f"images are a tensor N x C x H x W, but {given} has its channels last: give "
+                             "images.permute(0, 3, 1, 2)")
+        if labels.dtype != torch.int64 or labels.ndim != 1:
+            raise ValueError(f"labels are an int64 tensor with the number of each image's class, not {kind(labels)} of "
+                             f"the shape {tuple(labels.shape)}: " + (
+                                 "labels.argmax(1) makes numbers of one-hot rows" if labels.ndim == 2 and
+                                 labels.shape[1] > 1 else "give labels.flatten().long()"))
+        if len(images) != len(labels):
+            raise ValueError(f"there are {len(images):,} images but {len(labels):,} labels: give each image its label")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,7 +66,8 @@ class Split:
 @dataclass(frozen=True)
 class Data:
     """Three sets of images, class names, and the training images' mean and standard deviation per channel (of 0-1;
-    of the first thousand, where photographs are decoded when they are needed)."""
+    of the first thousand, where photographs are decoded when they are needed). Raises ValueError where these do not
+    fit together."""
 
     name: str
     train: Split
@@ -51,6 +77,34 @@ class Data:
     mean: Tensor
     std: Tensor
     augment: str = "crop_flip"  # what leaves the classes as they are: a mirrored 3 is no digit, a cut arrow no arrow
+
+    def __post_init__(self):
+        if not isinstance(self.classes, tuple | list):
+            raise ValueError(f"classes are the names of the classes, a tuple of texts, not {self.classes}")
+        for name in ("train", "validation", "test"):
+            split, last = getattr(self, name), len(self.classes) - 1
+            if not isinstance(split, Split):
+                raise ValueError(f"{name} is a data.Split(images, labels), not {type(split).__name__}")
+            if not len(split):
+                raise ValueError(f"'{self.name}' has no {name} images: each of the three sets needs some")
+            if tuple(split.images.shape[1:]) != self.image_shape:
+                raise ValueError(f"the {name} images of '{self.name}' are {by(split.images.shape[1:])}, but those for "
+                                 f"training {by(self.image_shape)}: make all of one size")
+            wrong = split.labels[(split.labels < 0) | (split.labels > last)]
+            if len(wrong):
+                raise ValueError(f"label {wrong[0]} of the {name} images of '{self.name}' is none of its "
+                                 f"{last + 1} classes: labels go from 0 to {last}")
+        images = self.train.images
+        if isinstance(images, Tensor) and images.max() <= 1:
+            raise ValueError(f"the values of the training images of '{self.name}' go from {images.min()} to "
+                             f"{images.max()}, not to 255: scale them to 0 to 255 before they become uint8")
+        for name, numbers, least in (("mean", self.mean, 0), ("std", self.std, 1e-6)):
+            if not isinstance(numbers, Tensor) or numbers.shape != images.shape[1:2]:
+                raise ValueError(f"{name} is a tensor of {images.shape[1]} numbers, one a channel, not {numbers}: "
+                                 "`data.statistics(images)` gives mean and std")
+            if not ((least <= numbers) & (numbers <= 1)).all():
+                raise ValueError(f"{name} is that of pixels from 0 to 1, and cannot be {numbers.tolist()}: "
+                                 "`data.statistics(images)` gives mean and std")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -66,6 +120,27 @@ class Data:
         """Batches of "train" (shuffled), "validation" or "test" (in order). options: further ones of `Batches`."""
         images = pick({"train": self.train, "validation": self.validation, "test": self.test}, split, "split")
         return Batches(images, batch_size, self.mean, self.std, augment, split == "train", seed, device, **options)
+
+    def digest(self) -> str:
+        """A short text for all images and labels. Those that are decoded when they are needed count by their names, so
+        that a folder may move."""
+        of = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            of.update(split.labels.cpu().contiguous().numpy())
+            if isinstance(split.images, Lazy):
+                of.update(repr([item.parts[-2:] if isinstance(item, Path) else item
+                                for item in split.images.items]).encode())
+            else:
+                of.update(split.images.cpu().contiguous().numpy())
+        return of.hexdigest()[:16]
+
+
+def kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def load(name: str, size: int | None = None, channels: int | None = None, root: str | Path | None = None,

@@ -1,14 +1,14 @@
 """Lessons 1 to 9: a whole training in one call, which joins the other modules: model + data + recipe → Record."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
@@ -16,15 +16,16 @@ from tqdm import tqdm
 from . import pick
 from .data import Batches, Data, load
 from .loop.devices import Speed, device_at_hand, memory, processor_or_gpu
+from .loop.lent import described, lent
 from .loop.pace import Paced
 from .loop.processes import Seeded, first_alone, join_others, shared
+from .loop.trial import expected, finish_lazy_layers, logits_of, tried
 from .models import MODELS
 from .recipes import RECIPES, Recipe
 from .runs.behaviour import behaviour_of, loss_of
 from .runs.files import Files
-from .runs.record import Record, as_recorded
+from .runs.record import Record, as_recorded, plain
 from .runs.shipped import recorded  # noqa: F401  lessons lay recorded runs over their own
-from .trace import on_meta
 from .train import Loss, fit, run_epoch
 
 FAST = Speed()
@@ -37,6 +38,9 @@ class Prepared:
     """A training that is ready to start."""
 
     model: nn.Module
+    network: nn.Module  # the same, as the loop uses it
+    images: Tensor  # two of them, to look what the network gives
+    data: Data
     training: Batches
     validation: Batches
     test: Batches
@@ -54,7 +58,13 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
         speed: Speed = FAST) -> Record:
     """Train a network on a data set by a recipe, look at the test images once, and return the Record.
 
-    model: a name in MODELS, or a network (it is trained in place, and lies afterwards on the device on which it lay).
+    model: a name in MODELS, or a network whose forward takes images and gives logits, N x classes. It is trained in
+    place: afterwards it lies on the device and in the memory format in which it lay, and where the run fails it is as
+    it was before. Of several outputs, such as those of torchvision's GoogLeNet, the first are the logits, and a warning
+    says so. Weights with `requires_grad=False` stay as they are. Batch normalisation with such weights still follows
+    the images with its averages, as always in PyTorch; a part that you put in evaluation mode stays in it, so that its
+    averages stand still and its dropout is off, if the network itself is in training mode or all weights of the part
+    are frozen.
     options: of the network that is built by name. data: a name, loaded with the size and channels that the network
     takes, or loaded Data. root: as in `data.load`.
     recipe: a name in RECIPES or a Recipe; by default "short" for networks with batch normalisation,
@@ -66,33 +76,30 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     label: the name that plots show. verbose: print a line an epoch. speed: where and how it is computed.
     Ctrl-C ends the training after the epochs that are done, and returns their record.
 
-    Raises ValueError for unknown names, images that do not fit the network, a checkpoint of another run and a
-    directory that holds a run, if it is not resumed; FileNotFoundError where a data set is missing; train.Diverged for
-    a lost training.
+    Raises ValueError for unknown names, a network that cannot be trained on these images (tried on two of them before
+    the first step), a checkpoint of another run and a directory that holds a run, if it is not resumed;
+    FileNotFoundError where a data set is missing; train.Diverged for a lost training.
     """
     if resume and out is None:
         raise ValueError("to resume is to go on from the checkpoint in a directory: name it with `out`")
-    with put_back(model):
-        prepared = prepare(model, data, recipe, epochs, seed, root, label, options or {}, speed)
+    for given, kind, wanted in ((model, nn.Module, "a network is its name or an nn.Module"),
+                                (data, Data, "data are their name or a data.Data"),
+                                (recipe, Recipe | None, "a recipe is its name or a recipes.Recipe")):
+        if not isinstance(given, str | kind):
+            found = f"the class {given.__name__} itself" if isinstance(given, type) else f"a {type(given).__name__}"
+            raise ValueError(f"{wanted}, not {found}")
+    with lent(model) if isinstance(model, nn.Module) else nullcontext():
+        prepared = prepare(model, data, recipe, plain(epochs), plain(seed), root, label, plain(options or {}), speed)
         if out is None:
             return train(prepared, None, 0, verbose)
-        files = Files(Path(out), prepared.record, prepared.model, prepared.optimizer, prepared.scheduler)
+        config, look = prepared.record.config, partial(logits_of, prepared.network, prepared.images)
+        files = Files(Path(out), prepared.record, look, prepared.model, prepared.optimizer, prepared.scheduler)
+        config["digests"] = {"images and labels": prepared.data.digest()}
         if isinstance(model, str):
-            prepared.record.config["behaviour"] = behaviour_of(prepared.record.config)
+            config["behaviour"] = behaviour_of(config)
+        else:
+            config["digests"]["layers"] = described(model)
         return train(prepared, files, files.begin(resume), verbose)
-
-
-@contextmanager
-def put_back(model: str | nn.Module) -> Iterator[None]:
-    """A block after which a network lies on the device on which it lay before, however the block has ended: the caller
-    goes on with it where the images are."""
-    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    before = None if weight is None else weight.device
-    try:
-        yield
-    finally:
-        if before is not None:
-            model.to(before)
 
 
 def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | None, epochs: int | None, seed: int,
@@ -101,14 +108,22 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
     name, build = builder(model, options)
     rank, processes, device = join_others(speed.device or device_at_hand())
     speed = speed.on(device)
+    require_whole("seed", seed, 0)
     if isinstance(data, str):
         data = first_alone(partial(images_for, name, build, data, root))
     torch.manual_seed(seed)
-    model = build(num_classes=len(data.classes)).to(device, memory_format=speed.memory_format)
-    check_fits(model, name, data)
+    model = build(num_classes=len(data.classes))
+    images, labels = next(iter(data.batches("train", min(2, len(data.train)))))
+    finish_lazy_layers(model, name, images)
     recipe_name = recipe if isinstance(recipe, str) else None if recipe else default_recipe(model)
     recipe = recipe if isinstance(recipe, Recipe) else pick(RECIPES, recipe_name, "recipe")
-    recipe = replace(recipe, epochs=epochs or recipe.epochs, augment=recipe.augment or data.augment)
+    recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs, augment=recipe.augment or data.augment)
+    recipe = replace(recipe, **plain(vars(recipe)))
+    for what in ("epochs", "batch_size"):
+        require_whole(what, getattr(recipe, what), 1)
+    loss, few = loss_of(model, recipe), slice(recipe.batch_size)
+    network, speed = tried(model, name, data, images[few], labels[few], loss, speed)
+    model.to(device, memory_format=speed.memory_format)
 
     placed = {"device": device, "memory_format": speed.memory_format, "workers": speed.workers,
               "share": (rank, processes)}
@@ -121,26 +136,28 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
         "label": label or ", ".join([name, *(f"{key}={value}" for key, value in options.items())]),
         "train_images": len(data.train), "image_shape": list(data.image_shape), "classes": list(data.classes),
         "other_images": [len(data.validation), len(data.test)], "mean": [round(m, 4) for m in data.mean.tolist()],
-        "std": [round(s, 4) for s in data.std.tolist()], "parameters": sum(p.numel() for p in model.parameters()),
-        "seed": seed, "recipe_name": recipe_name, "recipe": as_recorded(recipe), "behaviour": None,
-        "processes": processes, "device": torch.device(device).type, "speed": speed.switches})
+        "std": [round(s, 4) for s in data.std.tolist()], "digests": {},
+        "parameters": sum(p.numel() for p in model.parameters()), "seed": seed, "recipe_name": recipe_name,
+        "recipe": as_recorded(recipe), "behaviour": None, "processes": processes,
+        "device": torch.device(device).type, "speed": speed.switches})
     record.machine |= processor_or_gpu(device)
-    loss = loss_of(model, recipe)
-    return Prepared(model, training, validation, test, optimizer, scheduler, loss, speed, rank, record)
+    images = images.to(device, memory_format=speed.memory_format)
+    return Prepared(model, network, images, data, training, validation, test, optimizer, scheduler, loss, speed, rank,
+                    record)
 
 
 def train(prepared: Prepared, files: Files | None, start: int, verbose: bool) -> Record:
     """Train from the epoch `start` on, keep every epoch in the record and the files, and look at the test images."""
-    model, record, rank = prepared.model, prepared.record, prepared.rank
+    network, record, rank = prepared.network, prepared.record, prepared.rank
     training, epochs, steps = prepared.training, record.config["recipe"]["epochs"], len(prepared.training)
     training.epoch = start
-    network = shared(torch.compile(model) if prepared.speed.compile else model)
+    parallel = shared(torch.compile(network) if prepared.speed.compile else network)
     if record.config["processes"] > 1:
         training = Seeded(training, record.config["seed"], rank)
     bar = tqdm(total=epochs * steps, initial=start * steps, unit="step", mininterval=1, disable=rank > 0,
                desc=f"{record.config['label']} on {record.config['data']}, seed {record.config['seed']}")
     try:
-        for row in fit(network, Paced(training, bar), prepared.validation, prepared.optimizer, epochs,
+        for row in fit(parallel, Paced(training, bar), prepared.validation, prepared.optimizer, epochs,
                        prepared.scheduler, prepared.loss, prepared.speed.autocast, start):
             record.append(row | memory(prepared.speed.device))
             bar.set_postfix_str(f"epoch {row['epoch']}, validation accuracy {row['validation_accuracy']:.1%}")
@@ -148,7 +165,7 @@ def train(prepared: Prepared, files: Files | None, start: int, verbose: bool) ->
                 files.save()
             if verbose and rank == 0:
                 tqdm.write(LINE.format(**row))
-        result = run_epoch(model, prepared.test)
+        result = run_epoch(network, prepared.test)
     except KeyboardInterrupt:
         record.config["stopped"] = f"by hand, after {len(record.rows)} of {epochs} epochs"
         warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=3)
@@ -184,35 +201,19 @@ def images_for(name: str, build: Callable[..., nn.Module], data: str, root: str 
     """A data set with the size and channels that the network takes."""
     with torch.device("meta"):  # shapes without numbers: a quick look at what the network takes
         sketch = build()
-    if not hasattr(sketch, "input_shape"):
+    if (takes := expected(sketch)) is None:
         raise ValueError(f"{name} has no `input_shape` that says which images it takes: give the data themselves, "
                          "from data.load(name, size, channels)")
-    channels, size, _ = sketch.input_shape
+    channels, size, _ = takes
     return load(data, size=size, channels=channels, root=root)
+
+
+def require_whole(what: str, number: object, least: int) -> None:
+    if not isinstance(number, int) or number < least:
+        raise ValueError(f"{what} is a whole number, {least} or more, not {number}")
 
 
 def default_recipe(model: nn.Module) -> str:
     if any(isinstance(layer, nn.BatchNorm2d) for layer in model.modules()):
         return "short"
     return "lenet" if sum(p.numel() for p in model.parameters()) < 100_000 else "adam"
-
-
-def check_fits(model: nn.Module, name: str, data: Data) -> None:
-    """Raises ValueError, before anything is run, where the network cannot take these images or has other outputs."""
-    try:
-        outputs = on_meta(model, data.image_shape).shape[1]
-    except ValueError as error:
-        shape, advice = " x ".join(map(str, data.image_shape)), str(error)
-        if hasattr(model, "input_shape"):
-            channels, size, _ = model.input_shape
-            advice = f"load the data with channels={channels}, size={size}, for which it was built"
-        raise ValueError(f"{name} cannot take images of {shape} (channels x height x width): {advice}") from error
-    for split in ("train", "validation", "test"):
-        labels = getattr(data, split).labels
-        wrong = labels[(labels < 0) | (labels >= len(data.classes))]
-        if len(wrong):
-            raise ValueError(f"label {wrong[0]} of the {split} images of '{data.name}' is none of its "
-                             f"{len(data.classes)} classes: labels go from 0 to {len(data.classes) - 1}")
-    if outputs != len(data.classes):
-        raise ValueError(f"{name} has {outputs} outputs but '{data.name}' has {len(data.classes)} classes: "
-                         f"build the network with num_classes={len(data.classes)}")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,60 @@ def test_statistics_are_those_of_the_pixels_and_need_little_memory():
 def test_bad_input_is_refused_in_one_clear_sentence(call, words, digits):
     with pytest.raises(ValueError, match=words):
         call(digits)
+
+
+GREY, LABELS = torch.arange(64 * 64).reshape(64, 1, 8, 8).byte(), torch.arange(64) % 10
+
+
+@pytest.mark.parametrize("images, labels, words", [
+    (GREY / 255, LABELS, "images are uint8, with values from 0 to 255, not float32 from 0 to 1: scale them"),
+    (GREY.long(), LABELS, "uint8, with values from 0 to 255, not int64: scale them"),
+    (GREY.numpy(), LABELS, "are tensors, not ndarray and Tensor: torch.from_numpy makes one"),
+    (GREY[:, 0], LABELS, "N x C x H x W, not 64 x 8 x 8: images.:, None. adds the one channel"),
+    (GREY.expand(-1, 3, -1, -1).permute(0, 2, 3, 1), LABELS, "64 x 8 x 8 x 3 has its channels last: give images.perm"),
+    (GREY, LABELS[:63], "there are 64 images but 63 labels"),
+    (GREY, LABELS.float(), "labels are an int64 tensor .* not float32 of the shape .64,.: give labels.flatten"),
+    (GREY, LABELS[:, None], "of the shape .64, 1.: give labels.flatten"),
+    (GREY, torch.nn.functional.one_hot(LABELS), "of the shape .64, 10.: labels.argmax.1. makes numbers"),
+])
+def test_images_and_labels_of_ones_own_are_checked(images, labels, words):
+    with pytest.raises(ValueError, match=words):
+        data.Split(images, labels)
+
+
+@pytest.mark.parametrize("others, words", [
+    ({"mean": torch.tensor([127.5])}, r"mean is that of pixels from 0 to 1, and cannot be \[127.5\]"),
+    ({"std": torch.tensor([0.0])}, r"std is that of pixels from 0 to 1, and cannot be \[0.0\]"),
+    ({"std": torch.tensor([torch.nan])}, r"std .* cannot be \[nan\]"),
+    ({"mean": torch.tensor(0.5)}, "mean is a tensor of 1 numbers, one a channel, not 0.5"),
+    ({"std": (0.5,)}, r"std is a tensor of 1 numbers, one a channel, not \(0.5,\)"),
+    ({"train": data.Split(GREY, LABELS + 1)}, "label 10 of the train images of 'own' is none of its 10 classes"),
+    ({"test": data.Split(GREY, LABELS - 1)}, "label -1 of the test images"),
+    ({"validation": data.Split(GREY[:0], LABELS[:0])}, "'own' has no validation images"),
+    ({"test": data.Split(GREY[..., :7], LABELS)}, "the test images of 'own' are 1 x 8 x 7, but those for training 1"),
+    ({"train": data.Split(GREY // 255, LABELS)}, "of the training images of 'own' go from 0 to 1, not to 255: scale"),
+    ({"train": (GREY, LABELS)}, "train is a data.Split.images, labels., not tuple"),
+    ({"classes": 10}, "classes are the names of the classes, a tuple of texts, not 10"),
+])
+def test_data_of_ones_own_that_do_not_fit_together_are_refused(others, words):
+    own = data.Split(GREY, LABELS)
+    whole = data.Data("own", own, own, own, tuple("0123456789"), *data.statistics(GREY))
+    with pytest.raises(ValueError, match=words):
+        replace(whole, **others)
+
+
+def test_a_digest_tells_images_labels_and_their_order_and_lets_a_folder_move(digits, tmp_path):
+    train = digits.train
+    order = torch.arange(len(train)).flip(0)
+    others = [data.Split(train.images.flip(3), train.labels), data.Split(train.images, 9 - train.labels),
+              data.Split(train.images[order], train.labels[order])]
+    found = [digits.digest(), *(replace(digits, train=other).digest() for other in others)]
+    assert len(set(found)) == 4 and data.load("digits").digest() == found[0]
+    here, there, renamed = (
+        data.Split(data.Lazy([tmp_path / folder / name], (1, 8, 8), None), train.labels[:1])
+        for folder, name in (("a/cat", "1.jpg"), ("b/cat", "1.jpg"), ("a/cat", "2.jpg")))
+    first, moved, other = (replace(digits, test=test).digest() for test in (here, there, renamed))
+    assert first == moved != other
 
 
 # Batches

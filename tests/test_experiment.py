@@ -8,12 +8,13 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import needs_posix
 from two_processes import Headed
 
-from cnncourse import experiment, train
+from cnncourse import data, experiment, train
 from cnncourse.data import load
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
@@ -224,18 +225,34 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused(few, tmp_path):
     refused("another run: its lr is 0.001, not 0.5;", recipe=replace(RECIPES["adam"], lr=0.5))
     refused("another run: its autocast is False, not True;", speed=experiment.Speed(autocast=True))
     refused("another run: its mean is", data=replace(few, mean=1 - few.mean))  # other images under the same name
+    refused("another run: its std is", data=replace(few, std=few.std / 2))
+    for other in (data.Split(few.train.images, (few.train.labels + 1) % 10),
+                  data.Split(few.train.images.flip(3), few.train.labels)):
+        refused("another run: its images and labels are not those given", data=replace(few, train=other))
     checkpoint = tmp_path / "checkpoint.pt"
     whole = checkpoint.read_bytes()
     middle = len(whole) // 2
-    for damaged in (whole[:middle], whole[:middle] + bytes(64) + whole[middle + 64:], b"", b"no checkpoint"):
+    for damaged in (whole[:middle], whole[:middle] + bytes(64) + whole[middle + 64:], b"", bytes(64) + whole[64:],
+                    bytes(999), whole[:-30]):
         checkpoint.write_bytes(damaged)
         refused("checkpoint.pt is damaged")
+    checkpoint.write_bytes(b"<html>")
+    refused("checkpoint.pt is no checkpoint of this course")
     torch.save({"model": print}, checkpoint)
-    refused("checkpoint.pt is damaged")  # code in a checkpoint is not run
+    refused("checkpoint.pt is not read, and stays as it is, .* could be code")  # which is not run
     good = torch.load(io.BytesIO(whole), weights_only=True)
     for record in ("{", "[1]", '{"config": {}}'):
         torch.save(good | {"record": record}, checkpoint)
         refused("holds no run of this course")
+
+
+def test_numbers_of_numpy_in_a_recipe_are_kept_as_pythons_and_the_run_goes_on(few, tmp_path):
+    recipe = replace(RECIPES["adam"], lr=np.logspace(-3, -1, 5)[1], batch_size=np.int64(32), weight_decay=np.float32(0))
+    where = {"seed": np.int64(2), "epochs": np.int64(1), "out": tmp_path}
+    whole = experiment.run("mnist_cnn", few, recipe, **where)
+    again = experiment.run("mnist_cnn", few, recipe, **where, resume=True)
+    kept = Record.load(tmp_path / "record.json").config
+    assert untimed(again) == untimed(whole) and kept["recipe"]["batch_size"] == 32 and kept["seed"] == 2
 
 
 def test_a_reworded_reason_does_not_end_a_run(few, tmp_path):
@@ -279,6 +296,9 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
     (lambda d: experiment.run(MODELS["alexnet_small"](), load("shapes", size=16, limit=64)), "cannot take .* 3 x 16"),
     (lambda d: experiment.run(MODELS["lenet5"](num_classes=100), d), "100 outputs but 'digits' has 10 classes"),
     (lambda d: experiment.run("lenet5", replace(d, classes=d.classes[:4])), "label . of the train images"),
+    (lambda d: experiment.run("lenet5", d, epochs=0), "epochs is a whole number, 1 or more, not 0"),
+    (lambda d: experiment.run("lenet5", d, seed=None), "seed is a whole number, 0 or more, not None"),
+    (lambda d: experiment.run("lenet5", [d]), "data are their name or a data.Data, not a list"),
     (lambda d: replace(RECIPES["short"], optimizer="adamw"), "no optimizer 'adamw': did you mean adam"),
     (lambda d: replace(RECIPES["short"], schedule="cosinus"), "no schedule 'cosinus': did you mean cosine"),
 ])
@@ -336,7 +356,10 @@ def test_a_run_of_another_version_is_refused_and_one_older_than_the_proofs_goes_
     path = tmp_path / "checkpoint.pt"
     checkpoint = torch.load(path)
     record = json.loads(checkpoint["record"])
-    del record["config"]["behaviour"]
+    for key in ("behaviour", "digests", "std"):
+        del record["config"][key]
+    for key in ("kinds", "logits"):
+        del checkpoint[key]
     torch.save(checkpoint | {"record": json.dumps(record)}, path)
     assert len(experiment.run(**again, resume=True).rows) == 1
 

@@ -20,7 +20,7 @@ ALLOWED = {
                  "show", "tools", "trace"},
     "data": {"datasets"},
     "exercises": {"arithmetic", "layers", "models", "tools"},
-    "experiment": {"data", "loop", "models", "recipes", "runs", "trace", "train"},
+    "experiment": {"data", "loop", "models", "recipes", "runs", "train"},
     "instructor": {"arithmetic", "exercises"},
     "layers": {"arithmetic"},
     "models": {"layers"},

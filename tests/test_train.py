@@ -1,6 +1,8 @@
 import math
 import os
+import random
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -161,6 +163,114 @@ def test_a_scheduler_that_cannot_be_restored_is_refused_and_nothing_is_changed(t
     with pytest.raises(ValueError, match="give the optimizer as well"):
         load_checkpoint(path, again, scheduler=scheduler)
     assert all(map(torch.equal, before, again.parameters())) and optimizer.param_groups[0]["lr"] == 0.7
+
+
+def small():
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3))
+
+
+def stepped(net, kind, **options):
+    optimizer = getattr(torch.optim, kind)(net.parameters(), lr=0.1, **options)
+    net(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    return optimizer
+
+
+def test_what_is_kept_in_a_checkpoint_is_plain_or_refused_when_it_is_saved(tmp_path):
+    path, net = tmp_path / "checkpoint.pt", small()
+    optimizer = torch.optim.SGD(net.parameters(), lr=np.logspace(-3, -1, 5)[1])
+    save_checkpoint(path, net, optimizer, accuracy=np.float64(0.9), counts={"seen": [np.int32(7)]}, curve=np.arange(2))
+    found = load_checkpoint(path, small(), torch.optim.SGD(net.parameters(), lr=1.0))
+    assert found["accuracy"] == 0.9 and found["counts"] == {"seen": [7]} and found["curve"] == [0, 1]
+    assert type(found["accuracy"]) is float and type(found["optimizer"]["param_groups"][0]["lr"]) is float
+    before = path.read_bytes()
+    for value in (tmp_path, print, net, lambda: None, iter([])):
+        with pytest.raises(ValueError, match="checkpoint.pt is not written: a checkpoint holds tensors, numbers, text"):
+            save_checkpoint(path, net, optimizer, value=value)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def saved(what, path):
+    torch.save(what, path)
+
+
+FOREIGN = {
+    "weights alone": (lambda path: saved(small().state_dict(), path), "takes it, which is weights alone"),
+    "older form": (lambda path: torch.save(small().state_dict(), path, _use_new_zipfile_serialization=False), ""),
+    "whole network": (lambda path: saved(small(), path), "not read, .* could be code: where you trust its origin"),
+    "tensor": (lambda path: saved(torch.zeros(2), path), ""),
+    "another program's": (lambda path: saved({"state_dict": small().state_dict(), "epoch": 3}, path), ""),
+    "arrays": (lambda path: np.savez(path, a=np.zeros(3)), ""),
+    "page": (lambda path: path.write_text("<html>"), ""),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_of_others_is_not_called_damaged(kind, tmp_path):
+    write, words = FOREIGN[kind]
+    path = tmp_path / "file.npz"
+    write(path)
+    with pytest.raises(ValueError, match=words or "is no checkpoint of this course, and stays as it is") as error:
+        load_checkpoint(path, small())
+    assert "damaged" not in str(error.value) and "delete" not in str(error.value)
+
+
+def test_an_older_checkpoint_with_numbers_of_numpy_is_read(tmp_path):
+    torch.save({"model": small().state_dict(), "accuracy": np.float64(0.9)}, tmp_path / "checkpoint.pt")
+    assert load_checkpoint(tmp_path / "checkpoint.pt", small())["accuracy"] == 0.9
+
+
+def test_a_damaged_checkpoint_is_called_so_wherever_it_is_damaged(tmp_path):
+    path, net, draw = tmp_path / "checkpoint.pt", small(), random.Random(0)
+    save_checkpoint(path, net, stepped(net, "Adam"))
+    whole = path.read_bytes()
+    for _ in range(40):
+        at = draw.randrange(len(whole) - 64)
+        for damaged in (whole[:at], whole[:at] + bytes(range(64)) + whole[at + 64:]):
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match="checkpoint.pt is damaged: take an older copy, or delete it"):
+                load_checkpoint(path, net)
+
+
+@pytest.mark.parametrize("saved_with, loaded_with, words", [
+    (lambda net: stepped(net, "Adam"), lambda net: stepped(net, "SGD", momentum=0.9), "of Adam, not SGD; give that"),
+    (lambda net: stepped(net, "Adam"), lambda net: stepped(net, "AdamW"), "of Adam, not AdamW"),
+    (lambda net: stepped(net, "SGD"), lambda net: stepped(net, "Adam"), "of SGD, not Adam"),
+    (lambda net: None, lambda net: stepped(net, "Adam"), "cannot restore the optimizer: it was saved without one"),
+    (lambda net: stepped(net, "Adam"), lambda net: stepped(net[0], "Adam"), "which Adam cannot take .* group"),
+    (lambda net: stepped(net[:2], "Adam"), lambda net: torch.optim.Adam(net[2].parameters()), "it has exp_avg of"),
+])
+def test_the_state_of_another_optimizer_is_refused_and_nothing_is_changed(saved_with, loaded_with, words, tmp_path):
+    path, net, again = tmp_path / "checkpoint.pt", small(), small()
+    save_checkpoint(path, net, saved_with(net))
+    optimizer = loaded_with(again)
+
+    def state():
+        return repr((again.state_dict(), optimizer.state_dict(), torch.get_rng_state().sum()))
+
+    before = state()
+    with pytest.raises(ValueError, match=words):
+        load_checkpoint(path, again, optimizer)
+    assert state() == before
+
+
+def test_the_optimizer_of_an_older_checkpoint_is_compared_by_its_options(tmp_path):
+    path, net = tmp_path / "checkpoint.pt", small()
+    save_checkpoint(path, net, stepped(net, "Adam"))
+    older = torch.load(path)
+    del older["kinds"]
+    torch.save(older, path)
+    with pytest.raises(ValueError, match="which SGD cannot take .it lacks dampening, momentum.: give that one"):
+        load_checkpoint(path, net, stepped(net, "SGD", momentum=0.9))
+    load_checkpoint(path, net, stepped(net, "Adam"))
+
+
+def test_the_state_of_another_scheduler_is_refused(tmp_path):
+    path, net = tmp_path / "checkpoint.pt", small()
+    optimizer = stepped(net, "SGD")
+    save_checkpoint(path, net, optimizer, lr_scheduler.StepLR(optimizer, 1))
+    with pytest.raises(ValueError, match="another scheduler: of StepLR, not OneCycleLR; give that one"):
+        load_checkpoint(path, net, optimizer, lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=9))
 
 
 def test_batches_that_are_used_up_are_named():

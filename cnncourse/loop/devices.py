@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Speed:
     switches; the defaults are the fastest that hold on every processor and on Nvidia's GPUs.
 
     device: "cpu", "cuda" or "mps"; by default that of `device_at_hand`. workers: processes that decode photographs.
-    channels_last: store images as N x H x W x C, as convolutions want them. fused: one call updates all weights.
+    channels_last: store images as N x H x W x C, as convolutions want them; a network that cannot compute so, for
+    example because of a view, is trained without. fused: one call updates all weights.
     autocast: convolutions in bfloat16 (new GPUs and some processors). compile: torch.compile, with a slow start.
     """
 
@@ -30,7 +31,12 @@ class Speed:
     def on(self, device: str) -> "Speed":
         """The same on `device`, without switches that are not proven there. On Apple's GPUs the backward pass of
         pooling and batch normalisation in channels_last ends the program or gives false gradients (PyTorch's issues
-        175190 and 175189)."""
+        175190 and 175189). Raises ValueError where there is no such device."""
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"PyTorch cannot compute on the device '{device}' here: choose from "
+                             f"{', '.join(devices())}") from error
         proven = torch.device(device).type in ("cpu", "cuda")
         if self.autocast and proven and not computes_in_bfloat16(device):
             warnings.warn("this processor or GPU does not compute in bfloat16: a step in it takes longer than one in "
@@ -106,3 +112,19 @@ def peak_memory() -> int | None:
     except ImportError:
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+
+
+def random_numbers() -> dict[str, Tensor]:
+    """The state of the random numbers that are drawn from now on, of each kind of device that is in use."""
+    return {"cpu": torch.get_rng_state()} | (
+        {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}) | (
+        {"mps": torch.mps.get_rng_state()} if torch.backends.mps.is_available() else {})
+
+
+def set_random_numbers(state: dict[str, Tensor]) -> None:
+    if "cpu" in state:
+        torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])

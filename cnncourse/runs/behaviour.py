@@ -26,8 +26,8 @@ SAME = 1e-11  # of a number: other processors, threads and versions of PyTorch w
 
 def loss_of(model: nn.Module, recipe: Recipe) -> Loss:
     """The loss by which a recipe trains a network: that of its auxiliary heads is added, where it has any."""
-    heads = getattr(model, "auxiliary_heads", 0)
-    loss = partial(with_heads, weight=recipe.head_weight) if heads else cross_entropy
+    heads = getattr(model, "auxiliary_heads", 0)  # their number; another's attribute of this name may be anything
+    loss = partial(with_heads, weight=recipe.head_weight) if isinstance(heads, int) and heads else cross_entropy
     return partial(loss, label_smoothing=recipe.label_smoothing)
 
 

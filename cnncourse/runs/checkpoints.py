@@ -2,49 +2,87 @@
 
 import pickle
 import zipfile
+import zlib
+from copy import copy
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from .. import replacing
+from ..loop.devices import random_numbers, set_random_numbers
+from .record import plain
 
-# What reading a damaged file can raise.
-DAMAGED = (RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError, zipfile.BadZipFile)
+# NumPy's numbers, which older checkpoints hold; their function has had two names.
+SCALARS = [np.dtype, *(type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"),
+           *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))]
 
 
-def save_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer,
+def save_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | None,
                     scheduler: LRScheduler | None = None, **extra) -> None:
     """Write all that a training needs to go on.
 
-    extra: more plain values to keep, such as the epoch or the record's rows.
+    extra: more plain values to keep, such as the epoch or the record's rows; those of NumPy become Python's. Raises
+    ValueError for others, and OSError where the file cannot be written; then it is as it was before.
     """
-    random = {"cpu": torch.get_rng_state()} | (
-        {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_initialized() else {}) | (
-        {"mps": torch.mps.get_rng_state()} if torch.backends.mps.is_available() else {})
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": random,
-             "scheduler": scheduler.state_dict() if scheduler is not None else None, **extra}
+    parts = {"optimizer": optimizer, "scheduler": scheduler}
+    state = {name: part.state_dict() if part is not None else None for name, part in parts.items()}
+    kinds = {name: type(part).__name__ for name, part in parts.items()}
+    kept = {"model": model.state_dict(), **plain(state | {"kinds": kinds} | extra), "random": random_numbers()}
     try:
         with replacing(path) as beside:
-            torch.save(state, beside)
+            torch.save(kept, beside)
+            if refused := get_unsafe_globals_in_checkpoint(beside):
+                raise pickle.PicklingError(f"it cannot hold {', '.join(refused)}")
     except RuntimeError as error:  # PyTorch's word for a full disk
         raise OSError(f"{path} could not be written, and is as it was before: make room on the disk, and go on from "
                       f"it ({str(error).splitlines()[0]})") from error
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not written: a checkpoint holds tensors, numbers, text, lists and dicts, because "
+                         f"others could be code ({str(error).splitlines()[0]})") from error
 
 
 def read_checkpoint(path: str | Path) -> dict:
-    """What `save_checkpoint` wrote. Raises FileNotFoundError where there is none, ValueError for a damaged file."""
+    """What `save_checkpoint` wrote. Raises FileNotFoundError where there is none, ValueError for a damaged file, and in
+    other words for one that holds something else."""
+    another = f"{path} is no checkpoint of this course, and stays as it is; take another file or folder"
+    if (whole := is_whole(path)) is None:
+        raise ValueError(another)
+    if not whole:  # torch.load itself does not look at the checksums
+        raise ValueError(f"{path} is damaged: take an older copy, or delete it and train again")
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load itself does not look at the checksums
-            if archive.testzip() is not None:
-                raise zipfile.BadZipFile
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["model"].keys()
-        return checkpoint
-    except DAMAGED as error:
-        raise ValueError(f"{path} is damaged, or is no checkpoint of this course: delete it and train again") from error
+        with safe_globals(SCALARS):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is not read, and stays as it is, because it holds more than tensors and plain "
+                         "values, which could be code: where you trust its origin, torch.load(path, "
+                         "weights_only=False) reads it") from error
+    except Exception as error:  # its kind depends on what the file holds
+        raise ValueError(f"{another} ({str(error).splitlines()[0]})") from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
+        values = checkpoint.values() if isinstance(checkpoint, dict) else ()
+        weights = bool(values) and all(isinstance(value, Tensor) for value in values)
+        raise ValueError(another + (" (network.load_state_dict(torch.load(path)) takes it, which is weights alone)"
+                                    * weights))
+    return checkpoint
+
+
+def is_whole(path: str | Path) -> bool | None:
+    """Whether each byte of a file of PyTorch's is as it was written; None for files of others."""
+    with open(path, "rb") as file:
+        head = file.read(200)
+    ours = b"/data.pkl" in head  # how such a file begins
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.rpartition("/")[2] for name in archive.namelist()]
+            ours = ours or "data.pkl" in names and "constants.pkl" not in names  # TorchScript has both
+            return archive.testzip() is None if ours else None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError):
+        return False if ours or not head.strip(b"\0") else None
 
 
 def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | None = None,
@@ -53,31 +91,63 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
     and that of the random numbers that dropout draws. Returns the whole checkpoint.
 
     Raises as `read_checkpoint`, and ValueError for a checkpoint of another network, naming the first tensor that
-    differs, and for a scheduler whose state cannot be restored. Then nothing is changed.
+    differs, and for an optimizer or a scheduler whose state it does not hold. Then nothing is changed.
     """
     checkpoint = read_checkpoint(path)
-    if scheduler is not None and (optimizer is None or checkpoint["scheduler"] is None):
-        raise ValueError(f"{path} cannot restore the scheduler: " + (
-            "give the optimizer as well" if optimizer is None else "it was saved without one, so leave it out"))
+    if scheduler is not None and optimizer is None:
+        raise ValueError(f"{path} cannot restore the scheduler: give the optimizer as well")
+    for name, part in (("optimizer", optimizer), ("scheduler", scheduler)):
+        if part is not None:
+            require_state(path, checkpoint, name, part)
     require_equal_shapes(checkpoint["model"], model, path)
     model.load_state_dict(checkpoint["model"])
     if optimizer is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
         if scheduler is not None:
             scheduler.load_state_dict(checkpoint["scheduler"])
-        torch.set_rng_state(checkpoint["random"]["cpu"])
-        if "cuda" in checkpoint["random"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state(checkpoint["random"]["cuda"])
-        if "mps" in checkpoint["random"] and torch.backends.mps.is_available():
-            torch.mps.set_rng_state(checkpoint["random"]["mps"])
+        set_random_numbers(checkpoint.get("random", {}))  # files of others lack them
     return checkpoint
+
+
+LAZY = "not known yet"
+
+
+def shape(value: object) -> tuple[int, ...] | str:
+    if isinstance(value, Tensor):
+        return LAZY if nn.parameter.is_lazy(value) else tuple(value.shape)
+    return type(value).__name__  # a module's extra state
 
 
 def require_equal_shapes(theirs: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
     """Raises ValueError, naming the first tensor that differs, where the file at `path` is of another network."""
     ours = model.state_dict()
     for name in dict.fromkeys([*ours, *theirs]):
-        there, here = (tuple(state[name].shape) if name in state else "missing" for state in (theirs, ours))
-        if there != here:
+        there, here = (shape(state[name]) if name in state else "missing" for state in (theirs, ours))
+        if there != here and here != LAZY:
             raise ValueError(f"{path} holds another network: {name} is {there} there and {here} in this "
                              f"{type(model).__name__}; build the network with the name and options it was trained with")
+
+
+def require_state(path: str | Path, checkpoint: dict, name: str, part: Optimizer | LRScheduler) -> None:
+    """Raises ValueError unless a checkpoint holds what `part`, the optimizer or the scheduler, can take."""
+    state, here = checkpoint.get(name), type(part).__name__
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} cannot restore the {name}: it was saved without one, so leave it out")
+    there = checkpoint.get("kinds", {}).get(name, here)  # not in the oldest
+    if there != here:
+        raise ValueError(f"{path} holds the state of another {name}: of {there}, not {here}; give that one, or leave "
+                         "it out")
+    if name == "optimizer":
+        tried = copy(part)  # loads for itself, and leaves that of which it is the copy
+        try:
+            tried.load_state_dict(state)
+            for group, own in zip(tried.param_groups, part.param_groups, strict=True):
+                if missing := sorted(own.keys() & part.defaults.keys() - group.keys()):
+                    raise ValueError(f"it lacks {', '.join(missing)}")
+            for weight, kept in tried.state.items():
+                for key in {"momentum_buffer", "exp_avg"} & kept.keys():
+                    if kept[key] is not None and kept[key].shape != weight.shape:
+                        raise ValueError(f"it has {key} of {shape(kept[key])} for a weight of {shape(weight)}")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} holds the state of another optimizer, which {here} cannot take ({error}): give "
+                             "that one, or leave it out") from error

@@ -1,10 +1,11 @@
 """What a run leaves in its directory, and how it goes on from it."""
 
+from collections.abc import Callable
 from json import JSONDecodeError
 from pathlib import Path
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from ..loop.threads import THREADS_ARE_OURS, cores
 from .behaviour import difference
@@ -13,11 +14,14 @@ from .record import Record
 
 
 class Files:
-    """What a run leaves in its directory: all of it is written beside and renamed, by the first process alone."""
+    """What a run leaves in its directory: all of it is written beside and renamed, by the first process alone.
 
-    def __init__(self, out: Path, record: Record, *state):
+    look: what the network gives for some images, which is always the same with the same weights.
+    """
+
+    def __init__(self, out: Path, record: Record, look: Callable[[], Tensor], *state):
         out.mkdir(parents=True, exist_ok=True)
-        self.out, self.record, self.state = out, record, state
+        self.out, self.record, self.look, self.state = out, record, look, state
 
     def begin(self, resume: bool | str) -> int:
         """The number of epochs that are done: those of the run here, or none, where there must be none."""
@@ -30,7 +34,7 @@ class Files:
         if distributed.is_initialized() and distributed.get_rank():
             return
         accuracies = self.record.column("validation_accuracy")
-        done = {"record": self.record.as_json()}
+        done = {"record": self.record.as_json(), "logits": self.look()}
         if accuracies and accuracies[-1] >= max(accuracies):  # first: what is killed in between does this epoch again
             save_checkpoint(self.out / "best.pt", *self.state, **done)
         save_checkpoint(self.out / "checkpoint.pt", *self.state, **done)
@@ -63,14 +67,17 @@ class Files:
             theirs, ours = (
                 {key: config[key] for key in ("model", "options", "data", "train_images", "image_shape", "seed",
                                               "processes", "device")}
-                | {key: config.get(key, now[key]) for key in ("classes", "other_images", "mean")}  # not in the oldest
+                | {key: config.get(key, now[key]) for key in ("classes", "other_images", "mean", "std")}
+                | config.get("digests", now["digests"])  # not in the oldest, as those above
                 | config["speed"] | config["recipe"] for config in (then.config, now))
         except (KeyError, TypeError) as error:
             raise ValueError(f"{path} holds no run of this course: choose another directory") from error
         for key in (key for key in ours if key not in ("why", "source")):
             if theirs.get(key) != ours[key]:
-                raise ValueError(f"{path} is of another run: its {key} is {theirs.get(key)}, not {ours[key]}; repeat "
-                                 "its arguments, or choose another directory")
+                what = (f"{key} are not those given" if key in now["digests"] else
+                        f"{key} is {theirs.get(key)}, not {ours[key]}")
+                raise ValueError(f"{path} is of another run: its {what}; repeat its arguments, or choose another "
+                                 "directory")
         shown = then.config.get("behaviour")  # not in the oldest
         if shown and now["behaviour"] and (changed := difference(shown, now["behaviour"])):
             raise ValueError(f"{path} was made by another version of the network or of the training: {changed}; choose "
@@ -80,9 +87,18 @@ class Files:
             raise ValueError(f"{path} was made on another processor ({there}, this is {here}), which rounds otherwise, "
                              "so that the curve may differ from here on: go on with --anywhere, in Python "
                              "resume=\"anywhere\", or choose another directory")
-        load_checkpoint(path, *self.state)
+        shown = load_checkpoint(path, *self.state).get("logits")
+        if shown is not None and not close(self.look(), shown):
+            raise ValueError(f"{path} is of another run: with its weights this network gives other logits than it gave "
+                             "then; give the network as it was, or choose another directory")
         self.record.rows[:] = then.rows
         if THREADS_ARE_OURS:  # another number would round otherwise
             torch.set_num_threads(min(then.machine.get("threads", torch.get_num_threads()), cores()))
             self.record.machine["threads"] = torch.get_num_threads()
         return len(then.rows)
+
+
+def close(logits: Tensor, others: Tensor) -> bool:
+    """Whether these are the same, rounding apart."""
+    largest = others.nan_to_num().abs().max().item()
+    return torch.allclose(logits, others, rtol=0, atol=0.01 * largest, equal_nan=True)

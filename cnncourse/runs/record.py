@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections import Counter, OrderedDict
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,6 +40,19 @@ def processor() -> str:
 def as_recorded(recipe) -> dict:
     """A recipe as JSON gives it back."""
     return asdict(recipe) | {"milestones": list(recipe.milestones)}
+
+
+def plain(value):
+    """The same value with Python's own numbers, text and lists in place of NumPy's, in dicts and lists as well."""
+    if type(value).__module__ == "numpy":
+        return value.tolist()
+    if isinstance(value, dict):
+        kind = type(value) if type(value) in (Counter, OrderedDict) else dict
+        return kind({plain(key): plain(each) for key, each in value.items()})
+    for kind in (list, tuple, set):
+        if isinstance(value, kind):
+            return kind(map(plain, value))
+    return value
 
 
 @dataclass
@@ -82,7 +96,11 @@ class Record:
             beside.write_text(self.as_json(), encoding="utf-8")
 
     def as_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+        """Raises ValueError where something in it has no form in JSON."""
+        try:
+            return json.dumps(plain(asdict(self)), indent=1)
+        except TypeError as error:
+            raise ValueError(f"a record holds numbers, text, lists and dicts: {error}") from error
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":

@@ -1,0 +1,130 @@
+"""A step on two real images before a training: what a network cannot do is said in one sentence, and not in an hour."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from .devices import Speed, random_numbers, set_random_numbers
+from .lent import Borrowed, Kept, resting
+
+
+def finish_lazy_layers(model: nn.Module, name: str, images: Tensor) -> None:
+    """Layers that take their sizes from the first images get them, and weights that follow from the seed."""
+    def lazy() -> list[Tensor]:
+        return [tensor for tensor in (*model.parameters(), *model.buffers()) if is_lazy(tensor)]
+
+    if found := lazy():
+        training = [module for module in model.modules() if module.training]
+        model.eval()
+        try:
+            with torch.no_grad():
+                model(images.to(found[0].device))
+        except Exception as error:
+            raise ValueError(cannot_take(model, name, images, error)) from error
+        for module in training:
+            module.training = True
+        if lazy():
+            raise ValueError(f"{name} has a lazy layer that its forward does not call: call it, or leave it out")
+
+
+def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
+          speed: Speed) -> tuple[nn.Module, Speed]:
+    """(The network as the loop uses it, how it can be trained), after one step without an update, of which nothing
+    stays behind. Raises ValueError in one sentence where the network cannot be trained on these images."""
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ValueError(f"{name} has no weights to train: " + (
+            "give it a layer that has some" if next(model.parameters(), None) is None else
+            "all have requires_grad=False, so set it to True for one layer at least"))
+    speed = replace(speed, fused=speed.fused and all(weight.is_floating_point() for weight in model.parameters()))
+    network, random = Borrowed(model, resting(model)), random_numbers()
+    for fast in dict.fromkeys((speed.channels_last, False)):
+        at, before = replace(speed, channels_last=fast), Kept(model)
+        try:
+            try_step(network, name, data, images.to(at.device, memory_format=at.memory_format), labels.to(at.device),
+                     loss, at)
+            break
+        except ValueError as error:
+            failed = error
+        finally:
+            before.restore()
+            set_random_numbers(random)
+    else:
+        raise failed
+    if at != speed:
+        warnings.warn(f"{name} cannot compute in the memory format channels_last, and is trained in the usual one, "
+                      f"which takes a little longer ({in_short(failed.__cause__ or failed)})", stacklevel=4)
+    if network.several:
+        warnings.warn(f"{name} gives {network.several} outputs: the first, as its logits, is trained alone",
+                      stacklevel=4)
+    return network if network.several or network.resting else model, at
+
+
+def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
+             speed: Speed) -> None:
+    try:
+        network.to(speed.device, memory_format=speed.memory_format).eval()
+        with torch.no_grad():
+            logits = network(images)
+    except Exception as error:  # the network may be anybody's
+        raise ValueError(cannot_take(network.network, name, images, error)) from error
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"{name} gives {'nothing' if logits is None else type(logits).__name__}, where a tensor of "
+                         "logits is expected: let its forward return them")
+    if logits.ndim != 2 or len(logits) != len(images):
+        raise ValueError(f"{name} gives outputs of {by(logits)} for {len(images)} images, where logits of "
+                         f"{len(images)} x {len(data.classes)} are expected, images x classes")
+    if logits.shape[1] != len(data.classes):
+        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
+                         f"build the network with num_classes={len(data.classes)}")
+    try:
+        network.train()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=speed.autocast):
+            batch_loss, _ = loss(network, images, labels)
+        if not batch_loss.requires_grad:
+            raise ValueError("its logits come from no weight that is trained; look for detach(), no_grad() and frozen "
+                             "layers")
+        batch_loss.backward()
+    except Exception as error:
+        raise ValueError(f"{name} cannot be trained on images of {by(images[0])}: {in_short(error)}") from error
+
+
+def cannot_take(model: nn.Module, name: str, images: Tensor, error: Exception) -> str:
+    takes, kinds = expected(model), {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
+    advice = in_short(error)
+    if takes not in (None, tuple(images.shape[1:])):
+        advice = f"load the data with channels={takes[0]}, size={takes[1]}, for which it was built"
+    elif not kinds <= {images.dtype}:
+        advice += "; images are float32, and its .float() makes weights of the same kind"
+    return f"{name} cannot take images of {by(images[0])} (channels x height x width): {advice}"
+
+
+def in_short(error: Exception) -> str:
+    """The first line of an error's message, after its kind where that is not one of PyTorch's usual."""
+    kind = "" if isinstance(error, RuntimeError | ValueError) else type(error).__name__
+    return ": ".join(filter(None, (kind, *str(error).strip(" .\n").splitlines()[:1]))) or type(error).__name__
+
+
+def by(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))
+
+
+def logits_of(network: nn.Module, images: Tensor) -> Tensor:
+    """What a network gives for the same images whenever it has the same weights."""
+    random = random_numbers()
+    torch.manual_seed(0)  # some drop units always
+    network.eval()
+    with torch.no_grad():
+        logits = network(images).float().cpu()
+    set_random_numbers(random)
+    return logits
+
+
+def expected(model: nn.Module) -> tuple[int, int, int] | None:
+    """C x H x W of the images that a network says it was built for."""
+    shape = getattr(model, "input_shape", None)
+    named = isinstance(shape, tuple | list) and len(shape) == 3 and all(isinstance(n, int) for n in shape)
+    return tuple(shape) if named else None
