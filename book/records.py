@@ -3,9 +3,13 @@
 import shlex
 from pathlib import Path
 
-from cnncourse.plots import curves
+import torch
+
+from cnncourse.models import MODELS
+from cnncourse.plots import bought, curves
 from cnncourse.runs.record import Record
 from cnncourse.runs.shipped import recorded, summary
+from cnncourse.trace import costs
 
 FIGURES = Path(__file__).parent / "records"
 INTRODUCTION = """# Recorded runs
@@ -20,6 +24,18 @@ epoch, with its augmentation and its dropout; the test images were looked at onc
 training, most of them on one core of a shared machine. Each seed leads to its whole record.
 """
 # Title: (what the runs say, what the figure shows, whether a run belongs here).
+BOUGHT = """## What accuracy was bought with
+
+Lesson 7. All runs on CIFAR-10 with augmentation from a start that learns, against three prices: epochs, the
+multiply-accumulates of all steps (three times those of an image forwards), and hours, which are those of shared
+machines with one to four cores.
+
+```{image} records/bought.svg
+:alt: Three panels with the same points: test accuracy against epochs, multiply-accumulates and hours. Points that lie \
+one above the other at ten epochs lie far apart in multiply-accumulates; longer runs of ResNet-20 lie above dearer \
+ones of larger networks.
+```
+"""
 PUBLISHED = """## What others have published
 
 Test accuracy in per cent on CIFAR-10, as each source says. Not one of them counts quite as another: how many images
@@ -104,7 +120,17 @@ def page() -> str:
                   table(runs)]
     if left := [record.name for record in every if record not in shown]:
         raise ValueError(f"no section of book/records.py shows {', '.join(left)}")
-    return "\n".join([*parts, PUBLISHED])
+    draw_bought([record for record in every if record.config["data"] == "cifar10" and not record.config["options"]
+                 and record.config["recipe_name"] != "laptop_unaugmented"])
+    return "\n".join([*parts, BOUGHT, PUBLISHED])
+
+
+def draw_bought(runs: list[Record]) -> None:
+    for record in runs:
+        record.config["label"] = f"{name(record, [record])}, {record.config['recipe_name']}, {len(record.rows)} epochs"
+    with torch.device("meta"):
+        macs = {model: costs(MODELS[model]()).macs for model in {record.config["model"] for record in runs}}
+    bought(runs, macs).savefig(FIGURES / "bought.svg")
 
 
 def name(record: Record, runs: list[Record]) -> str:
