@@ -46,7 +46,8 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
 def close(found: Tensor, wanted: Tensor) -> None:
     assert found.shape == wanted.shape, f"{tuple(found.shape)} in place of {tuple(wanted.shape)}"
     error = (found - wanted).abs().max() / wanted.abs().max()
-    assert error < 1e-4, f"off by {error:.2%} of the largest number"
+    limit = 1e-6 if found.dtype == torch.double else 5e-3  # in single precision plain56 rounds a thousandth away
+    assert error < limit, f"off by {error:.2%} of the largest number"
 
 
 # Each tool takes a network and three images. It raises where the tool fails or gives other numbers than the network.
@@ -249,7 +250,9 @@ PAGE = """# Networks in other tools
 
 What happens when a network of the course is taken into another tool? Each cell is a trial: {given} networks in
 evaluation mode, He's weights, three random images of the network's own size. *yes* means that the numbers were compared
-with the network's own and are equal to four digits; *no* that they are not; an empty cell was not tried.
+with the network's own and differ by less than half a per cent of the largest (derivatives, in double precision, by less
+than a millionth); *no* that they do not; an empty cell was not tried. Rounding alone moves the logits of `plain56` by
+0.09 %.
 
 {table}
 
@@ -273,8 +276,8 @@ Measured with {versions}. A test repeats what is quick.
   PyTorch refuses `vmap` there; call `net.eval()` first.
 - **DeepLift needs a rule for each layer that is not linear.** captum has none for local response normalisation,
   PyTorch's own included, nor for the scaled tanh and the squares of `lenet5_1998`, and takes their gradient instead.
-  Where one max pooling follows another, as in an Inception module behind a pooling, its attributions do not add up
-  either; those of torchvision's GoogLeNet vanish as well. `return_convergence_delta=True` shows it.
+  In GoogLeNet, Inception v3 and VGG with batch normalisation the attributions do not add up either, and in
+  torchvision's GoogLeNet they vanish. `return_convergence_delta=True` shows it.
 - **safetensors' `save_file` refuses weights in channels_last;** `save_model` takes them.
 - **torch.compile takes long the first time:** 19 seconds of processor time for LeNet-5, 45 for `alexnet_small`.
 """
