@@ -17,7 +17,7 @@ CHAPTERS = runpy.run_path(str(HERE / "chapters.py"))
 COPIES = HERE / "notebooks"
 shutil.rmtree(COPIES, ignore_errors=True)
 shutil.copytree(HERE.parent / "notebooks", COPIES, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-for name in ("counters", "paper_to_code", "pictures", "records"):
+for name in ("counters", "paper_to_code", "pictures", "records", "tools"):
     (HERE / f"{name}.md").write_text(runpy.run_path(str(HERE / f"{name}.py"))["page"](), encoding="utf-8")
 rows = tomllib.loads((HERE.parent / "tests" / "coverage.toml").read_text(encoding="utf-8")).values()
 table = ["# What the course covers", "", "| subject | taught in | proven by |", "|---|---|---|"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.autograd import forward_ad
 
 from .arithmetic import output_size
 
@@ -88,10 +88,14 @@ def local_response_norm(x: Tensor, n: int = 5, alpha: float = 1e-4, beta: float 
 
     x: N x C x H x W. n: odd.
     """
+    return x / (k + alpha * around(x.square(), n)) ** beta
+
+
+def around(x: Tensor, n: int) -> Tensor:
+    """Each channel's sum over the n channels around it. x: N x C x H x W."""
     channels = x.shape[1]
-    squares = F.pad(x.square(), (0, 0, 0, 0, n // 2, n // 2))  # zeros beyond the first and the last channel
-    total = sum(squares[:, i : i + channels] for i in range(n))
-    return x / (k + alpha * total) ** beta
+    x = F.pad(x, (0, 0, 0, 0, n // 2, n // 2))  # zeros beyond the first and the last channel
+    return sum(x[:, i : i + channels] for i in range(n))
 
 
 class LocalResponseNorm(nn.Module):
@@ -108,10 +112,19 @@ class LocalResponseNorm(nn.Module):
         self.n, self.alpha, self.beta, self.k = n, alpha, beta, k
 
     def forward(self, x: Tensor) -> Tensor:
-        return FastLRN.apply(x, self.n, self.alpha, self.beta, self.k)
+        return (FastLRN.apply if plain(x) else local_response_norm)(x, self.n, self.alpha, self.beta, self.k)
 
     def extra_repr(self) -> str:
         return f"n={self.n}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+def plain(x: Tensor) -> bool:
+    """Whether x is numbers to compute with at once. Where PyTorch records or transforms the computation (torch.compile,
+    torch.export, torch.fx, torch.func and the like) only the formula will do.
+    """
+    return (not torch.compiler.is_compiling() and not torch.jit.is_tracing() and type(x) is Tensor and x.numel() > 0
+            and not torch._C._are_functorch_transforms_active() and not torch._C._functorch.is_legacy_batchedtensor(x)
+            and forward_ad.unpack_dual(x).tangent is None)
 
 
 class FastLRN(torch.autograd.Function):
@@ -136,10 +149,12 @@ class FastLRN(torch.autograd.Function):
         return b
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, g):
         a, = ctx.saved_tensors
         n, alpha, beta, k = ctx.constants
+        if torch.is_grad_enabled() or not plain(g):  # a gradient to differentiate, or several at once
+            d = k + alpha * around(a.square(), n)
+            return (g * d**-beta - 2 * alpha * beta * a * around(g * a * d ** (-beta - 1), n), *[None] * 4)
         gradient = torch.empty_like(a)
         d, direct, scratch = (torch.empty_like(a[:1])[0] for _ in range(3))
         for a_i, g_i, out in zip(a, g, gradient, strict=True):

@@ -25,7 +25,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 CHAPTERS = runpy.run_path(str(ROOT / "book" / "chapters.py"))
 # One page of each kind: in both sizes, light and dark, it is photographed for people to look at, and judged by axe.
 KINDS = ["index", "notebooks/01_convolution_arithmetic", "explorer", "pictures", "records", "paper_to_code", "keras",
-         "counters", "glossary", "bibliography", "errata", "instructors", "search"]
+         "counters", "tools", "glossary", "bibliography", "errata", "instructors", "search"]
 WIDTHS = {"desktop": 1280, "phone": 390}
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"],
         "preload": False}  # preloading reads style sheets, which a page opened from disk may not

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd import forward_ad
 
 from cnncourse.layers import (
     Conv2d,
@@ -97,6 +98,39 @@ def test_fast_local_response_norm_keeps_six_digits_in_single_precision(memory_fo
     for found, wanted in ((y, expected), (gradient, expected_gradient)):
         assert (found - wanted).abs().max() <= 1e-6 * wanted.abs().max()
         assert found.is_contiguous(memory_format=memory_format)
+
+
+def dual_numbers(layer, x, g):
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(layer(forward_ad.make_dual(x, g))).tangent
+
+
+WAYS = {
+    "vmap": lambda layer, x, g: torch.func.vmap(lambda a: layer(a[None])[0])(x),
+    "vmap over another argument": lambda layer, x, g: torch.func.vmap(lambda s: layer(x) * s)(g[0, 0]),
+    "jvp": lambda layer, x, g: torch.func.jvp(layer, (x,), (g,))[1],
+    "vjp": lambda layer, x, g: torch.func.vjp(layer, x)[1](g)[0],
+    "dual numbers": dual_numbers,
+    "jacobian": lambda layer, x, g: torch.autograd.functional.jacobian(layer, x, vectorize=True),
+    "hessian": lambda layer, x, g: torch.autograd.functional.hessian(lambda a: (layer(a) * g).sum(), x),
+    "fx": lambda layer, x, g: torch.fx.symbolic_trace(nn.Sequential(layer))(x),
+    "jit": lambda layer, x, g: torch.jit.trace(layer, x)(x[:1]),
+    "an empty batch": lambda layer, x, g: layer(x[:0]),
+    "a parameter": lambda layer, x, g: layer(nn.Parameter(x)),
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("way", WAYS)
+def test_fast_local_response_norm_gives_way_where_pytorch_records_or_transforms(way):
+    x, g = 10 * random(2, 7, 2, 3), random(2, 7, 2, 3, seed=1)
+    ours, theirs = LocalResponseNorm(alpha=1e-2), nn.LocalResponseNorm(5, 5e-2, 0.75, 2.0)
+    torch.testing.assert_close(WAYS[way](ours, x, g), WAYS[way](theirs, x, g))
+
+
+def test_the_second_derivative_is_that_of_the_formula():
+    x = (10 * random(2, 7, 2, 2)).requires_grad_()
+    assert torch.autograd.gradgradcheck(LocalResponseNorm(alpha=1e-2), x)
 
 
 def test_windows_of_channels_are_odd():

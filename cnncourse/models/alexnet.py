@@ -22,7 +22,7 @@ from collections import OrderedDict
 from torch import nn
 
 from ..layers import LocalResponseNorm
-from .expected_images import expect_images
+from .expected_images import Stages, expect_images
 
 
 def conv(n_in, n_out, size, stride=1, padding=0, groups=1):
@@ -34,7 +34,7 @@ def fully_connected(n_in, n_out):
     return nn.Sequential(nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(0.5))
 
 
-class AlexNet(nn.Sequential):
+class AlexNet(Stages):
     """Figure 2 and Section 3.5. Pooling windows of 3 overlap, because they step by 2 (Section 3.4)."""
 
     def __init__(self, num_classes: int = 1000, groups: int = 2):
@@ -56,7 +56,7 @@ class AlexNet(nn.Sequential):
         initialise(self)
 
 
-class OneWeirdTrick(nn.Sequential):
+class OneWeirdTrick(Stages):
     """Not in the paper but in "One weird trick" (2014), with torchvision's dropout on the inputs of fc6 and fc7."""
 
     def __init__(self, num_classes: int = 1000):
@@ -76,7 +76,7 @@ class OneWeirdTrick(nn.Sequential):
         expect_images(self, (3, 224, 224), smallest=223, largest=254)
 
 
-class SmallAlexNet(nn.Sequential):
+class SmallAlexNet(Stages):
     """One tower of Figure 2 for 32 x 32 images: the same order of layers, a stem that does not shrink the map."""
 
     def __init__(self, num_classes: int = 10):

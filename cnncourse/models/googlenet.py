@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers import LocalResponseNorm
-from .expected_images import expect_images
+from .expected_images import Stages, expect_images
 
 # Table 1, channels:  1x1  3x3 reduce, 3x3  5x5 reduce, 5x5  pool proj
 TABLE = {
@@ -121,7 +121,7 @@ TENSORFLOW = Form(conv_bn, large=3, norm=nn.Identity, pool=lambda: nn.MaxPool2d(
                   auxiliary_pool=lambda: nn.AdaptiveAvgPool2d(4), initial=narrow_normal, smallest=15, one_pixel=46)
 
 
-class GoogLeNet(nn.Module):
+class GoogLeNet(Stages):
     """Table 1, one line a row. heads: build the two auxiliary heads, on 4a and 4d."""
 
     def __init__(self, num_classes: int = 1000, heads: bool = False, form: Form = PAPER):
@@ -164,10 +164,11 @@ class GoogLeNet(nn.Module):
         after_4d = self.inception4d(self.inception4c(self.inception4b(after_4a)))
         x = self.pool4(self.inception4e(after_4d))
         logits = self.head(self.inception5b(self.inception5a(x)))
-        return (logits, self.aux1(after_4a), self.aux2(after_4d)) if heads else logits
+        # "is", because torch.fx records this with a stand-in for heads, which is neither true nor false.
+        return (logits, self.aux1(after_4a), self.aux2(after_4d)) if heads is True else logits
 
 
-class SmallGoogLeNet(nn.Sequential):
+class SmallGoogLeNet(Stages):
     """Table 1 for 32 x 32 images, with batch normalisation and a stem that keeps the map's size.
 
     `width` is the number of channels of conv1 (the paper's 64); it scales every layer.

@@ -16,7 +16,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from .expected_images import expect_images
+from .expected_images import Stages, expect_images
 
 
 def conv(n_in, n_out, size, stride=1, padding=0):
@@ -91,7 +91,7 @@ def module_e(n_in):
         pooled(n_in, 192)])
 
 
-class InceptionV3(nn.Module):
+class InceptionV3(Stages):
     """Table 1. heads: build the auxiliary head of Section 4, on the last 17 x 17 map."""
 
     def __init__(self, num_classes: int = 1000, heads: bool = False):
@@ -138,7 +138,8 @@ class InceptionV3(nn.Module):
         x = self.mixed6a(self.mixed5d(self.mixed5c(self.mixed5b(x))))
         after_6e = self.mixed6e(self.mixed6d(self.mixed6c(self.mixed6b(x))))
         logits = self.head(self.mixed7c(self.mixed7b(self.mixed7a(after_6e))))
-        return (logits, self.aux(after_6e)) if heads else logits
+        # "is", because torch.fx records this with a stand-in for heads, which is neither true nor false.
+        return (logits, self.aux(after_6e)) if heads is True else logits
 
 
 def inception_v3(num_classes: int = 1000, heads: bool = False) -> InceptionV3:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .expected_images import expect_images
+from .expected_images import Stages, expect_images
 
 # Table I: which maps of S2 each of the 16 maps of C3 sees.
 TABLE_I = ((0, 1, 2), (1, 2, 3), (2, 3, 4), (3, 4, 5), (0, 4, 5), (0, 1, 5),
@@ -39,7 +39,7 @@ BITMAPS = """
     000 034 042 101 101 043 035 001 001 002 074 000"""
 
 
-class LeNet5(nn.Sequential):
+class LeNet5(Stages):
     """Figure 2 in today's layers. `size` is the image's height and width, 28 or 32; C1 pads it to the paper's 32."""
 
     def __init__(self, num_classes: int = 10, channels: int = 1, size: int = 28):
@@ -57,7 +57,7 @@ class LeNet5(nn.Sequential):
         expect_images(self, (channels, size, size), smallest=size, largest=size + 3)
 
 
-class LeNet5of1998(nn.Sequential):
+class LeNet5of1998(Stages):
     """Figure 2 and Section II.B, with trained sub-sampling, scaled tanh and the fixed bitmaps of the ten digits."""
 
     def __init__(self, num_classes: int = 10):
@@ -96,7 +96,7 @@ class SubSampling(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_maps, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x, 2, divisor_override=1) * self.coefficient + self.bias
+        return 4 * F.avg_pool2d(x, 2) * self.coefficient + self.bias  # exporters to ONNX drop divisor_override
 
 
 class PartialConvolution(nn.Module):
@@ -124,7 +124,7 @@ class Bitmaps(nn.Module):
         return -(x[:, None] - self.bitmaps).square().sum(dim=2)
 
 
-class MNISTCNN(nn.Sequential):
+class MNISTCNN(Stages):
     """Not in the paper: ReLU, max pooling, no padding, as tutorials have it."""
 
     def __init__(self, num_classes: int = 10):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .expected_images import expect_images
+from .expected_images import Stages, expect_images
 
 
 def conv(n_in, n_out, size, stride=1):
@@ -62,8 +62,13 @@ class NoShortcut(nn.Module):
 class Residual(nn.Module):
     """Figure 2 and Equation 1: y = relu(residual(x) + shortcut(x))."""
 
+    def __init__(self, residual, shortcut):
+        super().__init__()
+        self.residual, self.shortcut = residual, shortcut
+        self.relu = nn.ReLU()  # a layer, because guided backpropagation and DeepLift do not see F.relu
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.residual(x) + self.shortcut(x))
+        return self.relu(self.residual(x) + self.shortcut(x))
 
 
 class Basic(Residual):
@@ -72,11 +77,10 @@ class Basic(Residual):
     expansion = 1
 
     def __init__(self, n_in, width, stride, shortcut):
-        super().__init__()
-        self.residual = nn.Sequential(
+        super().__init__(nn.Sequential(
             conv(n_in, width, 3, stride), nn.BatchNorm2d(width), nn.ReLU(),
-            conv(width, width, 3), nn.BatchNorm2d(width))
-        self.shortcut = shortcut(n_in, width, stride)
+            conv(width, width, 3), nn.BatchNorm2d(width)),
+            shortcut(n_in, width, stride))
 
 
 class Bottleneck(Residual):
@@ -85,12 +89,11 @@ class Bottleneck(Residual):
     expansion = 4
 
     def __init__(self, n_in, width, stride, shortcut, first_stride=1):
-        super().__init__()
-        self.residual = nn.Sequential(
+        super().__init__(nn.Sequential(
             conv(n_in, width, 1, first_stride), nn.BatchNorm2d(width), nn.ReLU(),
             conv(width, width, 3, stride // first_stride), nn.BatchNorm2d(width), nn.ReLU(),
-            conv(width, 4 * width, 1), nn.BatchNorm2d(4 * width))
-        self.shortcut = shortcut(n_in, 4 * width, stride)
+            conv(width, 4 * width, 1), nn.BatchNorm2d(4 * width)),
+            shortcut(n_in, 4 * width, stride))
 
 
 class BottleneckV1(Bottleneck):
@@ -111,7 +114,7 @@ def head(n_in, num_classes):
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n_in, num_classes))
 
 
-class ResNet(nn.Sequential):
+class ResNet(Stages):
     """Table 1, one line a row, for images 3 x 224 x 224; e is the block's expansion."""
 
     def __init__(self, block, depths, num_classes=1000, shortcut=projection):
@@ -128,7 +131,7 @@ class ResNet(nn.Sequential):
         initialise(self)
 
 
-class SmallResNet(nn.Sequential):
+class SmallResNet(Stages):
     """Table 1 as tutorials have it for images 3 x 32 x 32: a first layer as in Section 4.2, but of 64 channels."""
 
     def __init__(self, block, depths, num_classes=10, shortcut=projection):
@@ -144,7 +147,7 @@ class SmallResNet(nn.Sequential):
         initialise(self)
 
 
-class CifarResNet(nn.Sequential):
+class CifarResNet(Stages):
     """Section 4.2: 6n + 2 layers for images 3 x 32 x 32, with shortcuts of option A where no other is given."""
 
     def __init__(self, depth, num_classes=10, shortcut=zero_padding):

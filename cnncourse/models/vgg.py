@@ -18,7 +18,7 @@ from torch import nn
 
 from .. import pick
 from ..layers import LocalResponseNorm
-from .expected_images import expect_images
+from .expected_images import Stages, expect_images
 
 # Table 1 in the paper's notation: "3-64" is a 3x3 convolution with 64 output channels. A 2x2 pooling ends each block.
 CONFIGS = {
@@ -58,7 +58,7 @@ def head(n_in, hidden, num_classes):
         nn.Linear(hidden, num_classes))
 
 
-class VGG(nn.Sequential):
+class VGG(Stages):
     """One column of Table 1. width: channels of block 1, the paper's 64, with which all layers grow or shrink. hidden:
     units of the first two layers of the head. he_init: start from He's initialisation; False keeps PyTorch's own, from
     which deep nets without norm do not learn.
