@@ -13,11 +13,11 @@ from torch import Tensor
 
 from . import pick
 from .datasets.batches import AUGMENTATIONS, Batches, Lazy
-from .datasets.folders import decode, folder
+from .datasets.folders import decode, folder, take_stock
 from .datasets.sources import SOURCES, of_sklearn, photograph
 
 __all__ = ["AUGMENTATIONS", "DATA_SETS", "Batches", "Data", "Lazy", "Split", "decode", "load", "of_sklearn",
-           "photograph", "statistics"]
+           "photograph", "statistics", "take_stock"]
 
 DATA_SETS = SOURCES | {"folder": folder}
 
