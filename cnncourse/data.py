@@ -13,10 +13,10 @@ from torch import Tensor
 
 from . import pick
 from .datasets.batches import AUGMENTATIONS, Batches, Lazy
-from .datasets.folders import decode, folder, take_stock
+from .datasets.folders import Stock, decode, folder, take_stock
 from .datasets.sources import SOURCES, of_sklearn, photograph
 
-__all__ = ["AUGMENTATIONS", "DATA_SETS", "Batches", "Data", "Lazy", "Split", "decode", "load", "of_sklearn",
+__all__ = ["AUGMENTATIONS", "DATA_SETS", "Batches", "Data", "Lazy", "Split", "Stock", "decode", "load", "of_sklearn",
            "photograph", "statistics", "take_stock"]
 
 DATA_SETS = SOURCES | {"folder": folder}
@@ -68,7 +68,7 @@ class Data:
         return Batches(images, batch_size, self.mean, self.std, augment, split == "train", seed, device, **options)
 
 
-def load(name: str, size: int | None = None, channels: int | None = None, root: str | Path | None = None,
+def load(name: str, size: int | None = None, channels: int | None = None, root: str | Path | Stock | None = None,
          limit: int | None = None) -> Data:
     """Training, validation and test images of a data set, with its class names.
 
@@ -76,7 +76,7 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
     downloaded; "folder" is a directory of one's own photographs, one sub-directory a class.
     size: height and width in pixels (default: the set's own; photographs 64). channels: 1 grey or 3 RGB (default: the
     set's own). root: where downloaded files lie or go (default: $CNNCOURSE_DATA, else ~/.cnncourse), or the directory
-    of a folder. limit: use only so many training images.
+    of a folder, or what `take_stock` says of it. limit: use only so many training images.
     Raises ValueError for an unknown name, channels or a size that the set has not, an unusable folder, or a file that
     is damaged; FileNotFoundError where files are missing.
     """

@@ -282,6 +282,10 @@ def test_a_picture_in_memory_is_decoded_once_and_the_others_whenever_they_are_ne
         stock = folders.take_stock(tmp_path, (3, 24, 24))
         assert torch.equal(stock.images[:], stock.images.first(30)[:]) and stock.images.kept.nbytes <= bound
         assert len(set(seen)) == 20 and len(seen) == decoded + (decoded - 20)
+    from_stock, loaded = quiet(stock), quiet(tmp_path, 24)
+    assert torch.equal(from_stock.train.images[:], loaded.train.images[:]) and from_stock.train.labels.sum() == 7
+    with pytest.raises(ValueError, match="have their size and channels already"):
+        data.load("folder", size=32, root=stock)
     few = stock.images.part(torch.tensor([2, 19]))  # one of them is in memory
     assert torch.equal(few[:], data.decode(few.items, (3, 24, 24)))
 
@@ -312,14 +316,14 @@ def test_a_folder_that_is_divided_keeps_its_parts(names, counts, test, tmp_path)
     for name, n in zip(names, (10, 6, 6), strict=False):
         photographs(tmp_path / "deeper" / name, n=n)
     (tmp_path / "__MACOSX").mkdir()
-    folder = quiet(tmp_path, channels=1)
+    folder = quiet(tmp_path, 24, channels=1)
     assert [len(split) for split in splits(folder)] == counts and folder.image_shape == (1, 24, 24)
     assert folder.classes == ("cat", "dog") and no_image_is_in_two_sets(folder)
     assert {path.parts[-3] for path in folder.test.images.items} == {test}
     assert len(folder.first(10).train.labels.unique()) == 2  # mixed
 
 
-def quiet(root, size=24, **options):
+def quiet(root, size=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return data.load("folder", size=size, root=root, **options)

@@ -44,10 +44,12 @@ class Stock:
 def folder(size, channels, root):
     """Photographs in root/<class>/, split 70 : 15 : 15; or in root/train/<class>/ with root/val/<class>/ and
     root/test/<class>/, or one of these: then that is the test set, and a fifth of `train` the validation set. The
-    default of `size` is 64. `take_stock` says what becomes of each file."""
+    default of `size` is 64. `take_stock` says what becomes of each file; what it has returned can be given as root."""
     if root is None:
         raise ValueError("'folder' needs an existing directory with one sub-directory a class as root, not None")
-    stock = take_stock(root, (channels or 3, size or 64, size or 64))
+    if isinstance(root, Stock) and (size or channels):
+        raise ValueError("the pictures of a Stock have their size and channels already: load it without these")
+    stock = root if isinstance(root, Stock) else take_stock(root, (channels or 3, size or 64, size or 64))
     for note in stock.notes:
         warnings.warn(note, stacklevel=3)
     train, validation, test = (np.flatnonzero(stock.parts == part) for part in ("train", "validation", "test"))
