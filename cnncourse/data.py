@@ -14,11 +14,11 @@ from torch import Tensor
 
 from . import pick
 from .datasets.batches import AUGMENTATIONS, Batches, Lazy
-from .datasets.folders import decode, folder
+from .datasets.folders import Stock, decode, folder, take_stock
 from .datasets.sources import SOURCES, of_sklearn, photograph
 
-__all__ = ["AUGMENTATIONS", "DATA_SETS", "Batches", "Data", "Lazy", "Split", "decode", "load", "of_sklearn",
-           "photograph", "statistics"]
+__all__ = ["AUGMENTATIONS", "DATA_SETS", "Batches", "Data", "Lazy", "Split", "Stock", "decode", "load", "of_sklearn",
+           "photograph", "statistics", "take_stock"]
 
 DATA_SETS = SOURCES | {"folder": folder}
 
@@ -143,7 +143,7 @@ def by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def load(name: str, size: int | None = None, channels: int | None = None, root: str | Path | None = None,
+def load(name: str, size: int | None = None, channels: int | None = None, root: str | Path | Stock | None = None,
          limit: int | None = None) -> Data:
     """Training, validation and test images of a data set, with its class names.
 
@@ -151,7 +151,7 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
     downloaded; "folder" is a directory of one's own photographs, one sub-directory a class.
     size: height and width in pixels (default: the set's own; photographs 64). channels: 1 grey or 3 RGB (default: the
     set's own). root: where downloaded files lie or go (default: $CNNCOURSE_DATA, else ~/.cnncourse), or the directory
-    of a folder. limit: use only so many training images.
+    of a folder, or what `take_stock` says of it. limit: use only so many training images.
     Raises ValueError for an unknown name, channels or a size that the set has not, an unusable folder, or a file that
     is damaged; FileNotFoundError where files are missing.
     """

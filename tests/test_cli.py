@@ -155,7 +155,7 @@ def test_the_wrong_kind_of_folder_is_one_sentence(tmp_path, monkeypatch, capsys)
     (tmp_path / "cat").mkdir()
     words = ["train", "resnet20", "--data", "folder", "--root", tmp_path, "--out", tmp_path / "out"]
     assert command(monkeypatch, *words) == 2
-    assert "1 class directories (cat)" in capsys.readouterr().err
+    assert "0 class directories with pictures: none (cat without a picture: left aside)" in capsys.readouterr().err
 
 
 def test_options_of_a_network_reach_it_and_its_record(tmp_path, monkeypatch, capsys):

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cnncourse import data
-from cnncourse.datasets import checksums, downloads
-from cnncourse.datasets.folders import decoded
+from cnncourse.datasets import checksums, downloads, folders
 
 
 @pytest.fixture(scope="module")
@@ -375,21 +374,110 @@ def test_a_folder_of_photographs_is_decoded_when_indexed(tmp_path):
     assert ((images.mean((1, 2, 3)) > 0) == (labels == 1)).all()  # dogs are brighter
 
 
-def test_batches_are_the_same_for_any_number_of_workers(tmp_path):
+def test_batches_are_the_same_for_any_number_of_workers(tmp_path, monkeypatch):
+    """And for any number of pictures that stay in memory: all, some, none."""
     photographs(tmp_path)
-    folder = data.load("folder", size=24, root=tmp_path)
-    alone, helped = (list(folder.batches("train", 4, "crop_flip", seed=1, workers=n)) for n in (0, 2))
-    assert len(alone) == 3
-    for (x, a), (y, b) in zip(alone, helped, strict=True):
-        assert torch.equal(x, y) and torch.equal(a, b)
+    found = []
+    for kept, workers in ((20, 0), (20, 2), (6, 0), (6, 2), (0, 0), (0, 2)):
+        monkeypatch.setattr(folders, "KEPT", kept * 3 * 24 * 24 + 1)
+        folder = data.load("folder", size=24, root=tmp_path)
+        assert len(folder.train.images.kept) == kept
+        batches = [*folder.batches("train", 4, "crop_flip", seed=1, workers=workers), *folder.batches("test", 2)]
+        found.append((folder.mean, folder.std, *(x for batch in batches for x in batch)))
+    assert len(found[0]) == 2 + 2 * 5
+    for other in found[1:]:
+        assert all(torch.equal(x, y) for x, y in zip(found[0], other, strict=True))
 
 
-def test_a_folder_with_train_and_val_keeps_val_for_the_test(tmp_path):
-    photographs(tmp_path / "train")
-    photographs(tmp_path / "val", n=6)
-    folder = data.load("folder", size=24, channels=1, root=tmp_path)
-    assert [len(split) for split in splits(folder)] == [16, 4, 12] and folder.image_shape == (1, 24, 24)
-    assert {path.parts[-3] for path in folder.test.images.items} == {"val"}
+def test_a_picture_in_memory_is_decoded_once_and_the_others_whenever_they_are_needed(tmp_path, monkeypatch):
+    photographs(tmp_path)
+    look, seen = folders.look, []
+    monkeypatch.setattr(folders, "look", lambda path, shape: seen.append(path) or look(path, shape))
+    for bound, decoded in ((folders.KEPT, 20), (5 * 3 * 24 * 24, 20 + 15)):
+        seen.clear()
+        monkeypatch.setattr(folders, "KEPT", bound)
+        stock = folders.take_stock(tmp_path, (3, 24, 24))
+        assert torch.equal(stock.images[:], stock.images.first(30)[:]) and stock.images.kept.nbytes <= bound
+        assert len(set(seen)) == 20 and len(seen) == decoded + (decoded - 20)
+    from_stock, loaded = quiet(stock), quiet(tmp_path, 24)
+    assert torch.equal(from_stock.train.images[:], loaded.train.images[:]) and from_stock.train.labels.sum() == 7
+    with pytest.raises(ValueError, match="have their size and channels already"):
+        data.load("folder", size=32, root=stock)
+    few = stock.images.part(torch.tensor([2, 19]))  # one of them is in memory
+    assert torch.equal(few[:], data.decode(few.items, (3, 24, 24)))
+
+
+@pytest.mark.parametrize("suffix, size, most",
+                         [("png", 64, 1e-3), ("jpg", 64, 0.8), ("jpg", 32, 0.8), ("jpg", 224, 0.2)])
+def test_pixels_are_those_of_torchvisions_resize_and_crop(suffix, size, most, tmp_path):
+    """To less than one grey level on average where the JPEG decoder leaves out fine detail; also of turned pictures."""
+    from torchvision.transforms import v2
+
+    theirs = v2.Compose([v2.Resize(size), v2.CenterCrop(size), v2.PILToTensor()])
+    exif = Image.Exif()
+    for i, (name, side, turn) in enumerate((("china", 333, 1), ("flower", 301, 6), ("china", 427, 3))):
+        exif[folders.ORIENTATION] = turn
+        picture = Image.open(data.of_sklearn(f"images/{name}.jpg")).crop((0, 0, 500, side))
+        picture.save(tmp_path / f"{i}.{suffix}", exif=exif)
+        upright = ImageOps.exif_transpose(Image.open(tmp_path / f"{i}.{suffix}"))
+        found = data.decode([tmp_path / f"{i}.{suffix}"], (3, size, size))[0]
+        assert (found.float() - theirs(upright)).abs().mean() <= most
+
+
+@pytest.mark.parametrize("names, counts, test", [
+    (("train", "val"), [16, 4, 12], "val"), (("train", "test"), [16, 4, 12], "test"),
+    (("Training", "valid", "TEST"), [20, 12, 12], "TEST"), (("train", "dev", "testing"), [20, 12, 12], "testing"),
+    (("train",), [14, 3, 3], "train")], ids=str)
+def test_a_folder_that_is_divided_keeps_its_parts(names, counts, test, tmp_path):
+    """The last part is for the test, also where the whole lies a folder deeper."""
+    for name, n in zip(names, (10, 6, 6), strict=False):
+        photographs(tmp_path / "deeper" / name, n=n)
+    (tmp_path / "__MACOSX").mkdir()
+    folder = quiet(tmp_path, 24, channels=1)
+    assert [len(split) for split in splits(folder)] == counts and folder.image_shape == (1, 24, 24)
+    assert folder.classes == ("cat", "dog") and no_image_is_in_two_sets(folder)
+    assert {path.parts[-3] for path in folder.test.images.items} == {test}
+    assert len(folder.first(10).train.labels.unique()) == 2  # mixed
+
+
+def quiet(root, size=None, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return data.load("folder", size=size, root=root, **options)
+
+
+def told(root):
+    """What is said about a folder."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data.load("folder", size=8, root=root)
+    assert {Path(warning.filename) for warning in caught} <= {Path(data.__file__), Path(__file__)}
+    return [str(warning.message) for warning in caught]
+
+
+def test_what_is_no_class_is_left_aside_and_named_and_folders_of_a_class_are_read(tmp_path):
+    photographs(tmp_path, n=20)
+    photographs(tmp_path / "cat", ("garden", ".ipynb_checkpoints"), n=3)
+    photographs(tmp_path, ("__MACOSX", ".git", ".ipynb_checkpoints"), n=1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").mkdir()
+    for name in ("notes/read.txt", "README", "cat/Thumbs.db", "cat/._0.jpg"):
+        (tmp_path / name).write_text("no picture")
+    (tmp_path / "dog" / "1.jpg").rename(tmp_path / "dog" / "without extension")
+    (tmp_path / "dog" / "2.jpg").rename(tmp_path / "dog" / "2.JPG")
+    (tmp_path / "dog" / "0.jpg").rename(tmp_path / "loose.jpg")
+    assert told(tmp_path) == ["empty, notes without a picture: left aside",
+                              "loose.jpg in no class directory: left aside",
+                              "fewer than 20 pictures of dog (19): an accuracy on the few held out is only a hint"]
+    assert data.take_stock(tmp_path).labels.tolist() == 23 * [0] + 19 * [1]
+
+
+def test_one_picture_in_two_classes_is_named(tmp_path):
+    photographs(tmp_path, n=20)
+    (tmp_path / "dog" / "again.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
+    (tmp_path / "cat" / "again.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
+    assert told(tmp_path) == ["the same picture lies in two classes, cat/3.jpg and dog/again.jpg: leave it where it "
+                              "belongs"]
 
 
 def test_five_images_of_a_class_give_every_set_some(tmp_path):
@@ -407,47 +495,77 @@ def test_photographs_are_turned_as_their_exif_data_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif)
-    image = decoded(tmp_path / "turned.jpg", (3, 32, 32))
+    image = data.decode([tmp_path / "turned.jpg"], (3, 32, 32))[0]
     assert image[0, :, 20:].min() > 200 and image[0, :, :12].max() < 50
 
 
 def test_every_kind_of_picture_keeps_its_brightness(tmp_path):
-    """A scan of 16 bits must not turn white, nor a transparent picture black."""
+    """A scan of 16 bits or of floats turns neither white nor black, and what is transparent is white."""
     grey = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
+    grey[0, 0] = 255
     rgb = Image.fromarray(np.dstack([grey] * 3))
-    pictures = {"grey.png": Image.fromarray(grey), "deep.png": Image.fromarray(grey.astype(np.uint16) * 257),
-                "clear.png": Image.fromarray(np.dstack([grey] * 4)), "palette.png": rgb.convert("P"),
-                "print.jpg": rgb.convert("CMYK")}
+    black = np.dstack([np.zeros_like(grey)] * 3 + [255 - grey])  # a drawing in black, more or less transparent
+    palette = rgb.convert("P")
+    palette.info["transparency"] = bytes(256)
+    wide = grey.astype(np.float32)
+    kinds = {"grey.png": grey, "deep.png": grey.astype(np.uint16) * 257, "camera.png": grey.astype(np.uint16) * 16,
+             "drawing.png": black, "drawing.tif": black[..., 2:], "long.tif": grey.astype(np.int32) * 257,
+             "longer.tif": grey.astype(np.int32) * 2**23, "one.tif": wide / 255, "bytes.tif": wide,
+             "signed.tif": wide / 100 - 1, "holes.tif": np.where(grey == 7, np.nan, wide / 255)}
+    pictures = {name: Image.fromarray(pixels) for name, pixels in kinds.items()}
+    pictures |= {"print.jpg": rgb.convert("CMYK"), "palette.png": rgb.convert("P")}
     for name, picture in pictures.items():
         picture.save(tmp_path / name)
         for channels in (1, 3):
-            pixels = decoded(tmp_path / name, (channels, 16, 16))
-            assert pixels.shape == (channels, 16, 16) and pixels.dtype == np.uint8, name
-            assert abs(pixels.mean() - grey.mean()) < 2, name
+            pixels = data.decode([tmp_path / name], (channels, 16, 16))[0]
+            assert pixels.shape == (channels, 16, 16) and pixels.dtype == torch.uint8, name
+            assert abs(pixels.float().mean() - grey.mean()) < 2, name
+    palette.save(tmp_path / "clear.png")
+    assert data.decode([tmp_path / "clear.png"], (3, 16, 16)).min() == 255
 
 
 def test_files_that_are_not_images_are_named_and_skipped(tmp_path):
-    photographs(tmp_path)
-    whole = (tmp_path / "dog" / "0.jpg").read_bytes()
-    for name, content in {"notes.txt": b"not an image", "cut.jpg": whole[: len(whole) // 2], ".DS_Store": b"x",
-                          "bitmap.txt": b"P1 is the first photograph"}.items():  # P1 begins a bitmap of another kind
+    photographs(tmp_path, n=20)
+    for name, content in {"notes.txt": b"not an image", ".DS_Store": b"x",
+                          "bitmap.txt": b"P1 is the first photograph", "nothing.png": b"",
+                          "a.heic": b"\0\0\0\x18ftypheic\0\0\0\0", "b.jpg": b"\0\0\0\x18ftypmif1"}.items():
         (tmp_path / "cat" / name).write_bytes(content)
+    Image.effect_noise((99, 99), 50).save(tmp_path / "cat" / "cut (1).jpg")
+    os.truncate(tmp_path / "cat" / "cut (1).jpg", 2000)
+    (tmp_path / "cat" / "broken link.jpg").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "cat" / "pipe.jpg")  # nothing ever comes out of it
     Image.new("1", (14000, 14000)).save(tmp_path / "cat" / "huge.png")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        folder = data.load("folder", size=24, root=tmp_path)
-    assert sum(map(len, splits(folder))) == 20
-    skipped = {Path(str(w.message).partition(" is skipped")[0]).name for w in caught if "skipped" in str(w.message)}
-    assert skipped == {"notes.txt", "cut.jpg", "bitmap.txt", "huge.png"}
+    lines = told(tmp_path)
+    assert sum(map(len, splits(quiet(tmp_path)))) == 40 and all(line.startswith("cat/") for line in lines)
+    reasons = dict(line.removeprefix("cat/").replace(" are ", " is ").split(" is skipped: ") for line in lines)
+    assert {name: why.partition(",")[0] for name, why in reasons.items()} == {
+        "a.heic, cat/b.jpg": "HEIC", "broken link.jpg": "No such file or directory",
+        "cut (1).jpg": "image file is truncated",
+        "huge.png": "more pixels than Pillow opens; save it smaller", "nothing.png": "an empty file",
+        "notes.txt": "not a picture that Pillow knows", "bitmap.txt": "damaged"}
 
 
-def test_an_empty_folder_and_a_single_class_are_refused(tmp_path):
-    def refused(words):
-        with pytest.raises(ValueError, match=words):
-            data.load("folder", root=tmp_path)
+@pytest.mark.parametrize("prepare, ask, words", [
+    (lambda root: None, "", "0 class directories with pictures: none; give a directory with at least two"),
+    (lambda root: photographs(root, ("cat",)), "", "1 class directories with pictures: cat;"),
+    (lambda root: photographs(root, ("cat",)), "cat", r"cat holds 0 .*\(0.jpg, .* and 5 more in no class directory"),
+    (lambda root: photographs(root / "flowers"), "flower", "flower is no existing directory: did you mean flowers"),
+    (lambda root: photographs(root), "cat/0.jpg", "0.jpg is a file: unpack it"),
+    (lambda root: photographs(root, n=4), "", "class cat .* has 4 pictures to train with and needs 5"),
+    (lambda root: [photographs(root / "train"), photographs(root / "val", ("cat",))], "",
+     "class dog of .* has no validation pictures"),
+    (lambda root: photographs(root, ("train", "test")), "", "divided into test, train, but there is no train with"),
+    (lambda root: [photographs(root, ("cat",)), (root / "dog").mkdir(),
+                   *((root / "dog" / f"{i}.heic").write_bytes(b"\0\0\0\x18ftypheic") for i in range(9))], "",
+     "class dog .* has 0 pictures .*; dog/0.heic, .* and 4 more are skipped: HEIC, .* save it as JPEG")])
+def test_a_folder_that_cannot_be_used_is_refused_in_one_sentence(prepare, ask, words, tmp_path):
+    prepare(tmp_path)
+    with pytest.raises(ValueError, match=words) as error:
+        data.load("folder", root=tmp_path / ask)
+    assert "\n" not in str(error.value)
 
-    refused("0 class directories")
-    photographs(tmp_path, classes=("cat",))
-    refused(r"1 class directories \(cat\).*at least two")
-    (tmp_path / "dog").mkdir()
-    refused("dog holds 0 readable images")
+
+def test_a_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    photographs(tmp_path / "mine")
+    assert quiet("~/mine").classes == ("cat", "dog")

@@ -15,24 +15,46 @@ AUGMENTATIONS = {"none": (0, False), "flip": (0, True), "crop": (1 / 8, False), 
 
 
 class Lazy:
-    """Images that are drawn or decoded when they are indexed: `lazy[indices]` → uint8 N x C x H x W."""
+    """Images that are drawn or decoded when they are indexed: `lazy[indices]` → uint8 N x C x H x W.
 
-    def __init__(self, items: list, shape: tuple[int, int, int], read: Callable[[list], Tensor]):
+    kept: those that are in memory already. rows: where in it each image is; a row beyond its end is in memory nowhere.
+    """
+
+    def __init__(self, items: list, shape: tuple[int, int, int], read: Callable[[list], Tensor],
+                 kept: Tensor | None = None, rows: Tensor | None = None):
         self.items, self.image_shape, self.read = items, shape, read
         self.shape = (len(items), *shape)
+        self.kept = torch.empty(0, *shape, dtype=torch.uint8) if kept is None else kept
+        self.rows = torch.arange(len(items)) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, indices: Tensor | slice) -> Tensor:
-        if isinstance(indices, slice):
-            indices = torch.arange(len(self))[indices]
-        return self.read([self.items[i] for i in indices.tolist()])
+        indices = torch.arange(len(self))[indices]
+        return self.joined(indices, self.read([self.items[i] for i in self.missing(indices).tolist()]))
 
     __getitems__ = __getitem__  # how a DataLoader's worker asks for a batch
 
+    def missing(self, indices: Tensor) -> Tensor:
+        """Those of the indices whose images are not in memory."""
+        return indices[self.rows[indices] >= len(self.kept)]
+
+    def joined(self, indices: Tensor, missing: Tensor) -> Tensor:
+        """The images of all indices, given those that are missing in memory."""
+        if not len(self.kept):
+            return missing
+        rows = self.rows[indices]
+        images = self.kept[rows.clamp(max=len(self.kept) - 1)]
+        images[rows >= len(self.kept)] = missing
+        return images
+
+    def part(self, indices: Tensor) -> "Lazy":
+        return Lazy([self.items[i] for i in indices.tolist()], self.image_shape, self.read, self.kept,
+                    self.rows[indices])
+
     def first(self, n: int | None) -> "Lazy":
-        return Lazy(self.items[:n], self.image_shape, self.read)
+        return self.part(torch.arange(len(self))[:n])
 
 
 class Batches:
@@ -92,10 +114,13 @@ class Batches:
 
     def read(self, indices: list[Tensor]) -> Iterable[Tensor]:
         """The uint8 images of each batch: looked up in memory, or decoded, by worker processes where there are any."""
-        if isinstance(self.images, Tensor) or not self.workers:
-            return (self.images[i] for i in indices)
-        return DataLoader(self.images, batch_sampler=indices, num_workers=self.workers, collate_fn=torch.as_tensor,
-                          generator=torch.Generator())  # else it draws a number from those of dropout
+        images = self.images
+        if isinstance(images, Tensor) or not self.workers or not len(images.missing(torch.arange(len(images)))):
+            return (images[i] for i in indices)
+        missing = DataLoader(Lazy(images.items, images.image_shape, images.read), num_workers=self.workers,
+                             batch_sampler=[images.missing(i) for i in indices], collate_fn=torch.as_tensor,
+                             generator=torch.Generator())  # else it draws a number from those of dropout
+        return map(images.joined, indices, missing)
 
     def augmented(self, images: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """Each image padded with black, cropped at its own place, and mirrored by its own coin. Places and coins are

@@ -7,17 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, repeat
 from math import inf
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
 import torchvision
+from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
-from ..data import Batches, Split
+from ..data import Batches, Split, load, of_sklearn, take_stock
 from ..layers import LocalResponseNorm, local_response_norm
 from ..loop.devices import Speed
 from ..loop.threads import THREAD_LIMITS, cores
@@ -257,4 +263,56 @@ def startup(rounds: int, device: str) -> Iterator[Ratio]:
         yield ratio(label, "import of torch", partial(process, code), partial(process, "import torch"), rounds)
 
 
-SUITES = {"models": models, "loop": loop, "race": race, "steps": steps, "busy": busy, "start": startup}
+def folders(rounds: int, device: str) -> Iterator[Ratio]:
+    """Five epochs of a folder of photographs at 64 x 64, with all that comes before the first, against torchvision's
+    ImageFolder with transforms v2 and a DataLoader; and the decoding of every file once against theirs."""
+    with TemporaryDirectory() as root:
+        draw_photographs(Path(root))
+        for workers in (0, 2):
+            yield ratio(f"folder, five epochs, {workers} workers", "ImageFolder",
+                        partial(epochs_of_folder, root, workers, device),
+                        partial(epochs_of_image_folder, root, workers, device), rounds)
+        files = ImageFolder(root, v2.Compose(v2_transforms(64)))
+
+        def ours():
+            take_stock(root)
+
+        def theirs():
+            for _ in files:
+                pass
+
+        yield ratio("folder, every file once", "ImageFolder", ours, theirs, rounds)
+
+
+def draw_photographs(root: Path, n: int = 300) -> None:
+    """JPEGs of 500 x 333 pixels in four classes, parts of scikit-learn's two photographs."""
+    whole = [Image.open(of_sklearn(f"images/{name}.jpg")) for name in ("china", "flower")]
+    for i in range(n):
+        left, top = i % 140, 7 * i % 94
+        path = root / f"class{i % 4}" / f"{i}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        whole[i % 2].crop((left, top, left + 500, top + 333)).save(path, quality=90)
+
+
+def v2_transforms(size: int) -> list[Callable]:
+    return [v2.Resize(size), v2.CenterCrop(size), v2.RandomCrop(size, padding=size // 8), v2.RandomHorizontalFlip(),
+            v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,) * 3, (0.25,) * 3)]
+
+
+def epochs_of_folder(root: str, workers: int, device: str, n: int = 5) -> None:
+    for images, _ in chain.from_iterable(repeat(load("folder", 64, root=root).batches(
+            "train", 32, "crop_flip", device=device, workers=workers), n)):
+        images.sum()
+
+
+def epochs_of_image_folder(root: str, workers: int, device: str, n: int = 5) -> None:
+    """Of as many images as the course trains with: 70 in 100."""
+    files = ImageFolder(root, v2.Compose(v2_transforms(64)))
+    training = Subset(files, torch.randperm(len(files))[: 7 * len(files) // 10].tolist())
+    loader = DataLoader(training, batch_size=32, shuffle=True, num_workers=workers, drop_last=True)
+    for images, _ in chain.from_iterable(repeat(loader, n)):
+        images.to(device).sum()
+
+
+SUITES = {"models": models, "loop": loop, "race": race, "steps": steps, "busy": busy,
+          "folders": folders, "start": startup}
