@@ -332,8 +332,8 @@ def commands_for_networks(command: Callable) -> None:
     sub.add_argument("--colour", default="macs", help="of the picture: parameters, macs or memory")
 
     sub = command(bench, "Measure the course's programs against the usual ones, as ratios.")
-    sub.add_argument("what", nargs="*", metavar="SUITE", help="models, loop, race, steps, busy, folders or start; by default "
-                     "all of them")
+    sub.add_argument("what", nargs="*", metavar="SUITE", help="models, loop, race, steps, busy, folders or "
+                     "start; by default all of them")
     sub.add_argument("--rounds", type=positive, default=5, metavar="N", help="how often each pair is measured")
     sub.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the rows and the machine here as well")
