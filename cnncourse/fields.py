@@ -65,21 +65,27 @@ class Fields(TorchDispatchMode):
         self.write(image, Seen(ends, [1, -1] * len(self.sizes)))
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        if torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd"):
+            with self:  # as those of inference mode are, of several simpler ones
+                return op.decompose(*args, **(kwargs or {}))
         outputs = op(*args, **(kwargs or {}))
-        given, written = arguments(op, args, kwargs or {})
+        self.record(op, outputs, args, kwargs or {})
+        return outputs
+
+    def record(self, op, outputs: object, args: tuple, kwargs: dict) -> None:
+        given, written = arguments(op, args, kwargs)
         name = op.overloadpacket.__name__.removesuffix("_" if written else "")
         if name in ("copy", "fill", "zero"):
             del given["self"]  # it is not read
         tracked = [seen for t in tensors(given) if (seen := self.seen(t))]
         reshaped = name == "as_strided" or written and name in MOVES  # `seen` finds what is in the memory
         if reshaped or not tracked and not any(map(self.seen, written)) or name in CONSTANTS and not written:
-            return outputs
+            return
         results = tensors(outputs)
         found = self.follow(op, name, given, tracked, results) if tracked else nothing(len(self.sizes))
         found = found if isinstance(found, list) else [found] * len(results)
         for t, seen in zip(results, found, strict=True):
             self.write(t, seen and aligned(seen, t) or self.unknown(tracked, t.ndim), bool(written))
-        return outputs
 
     def seen(self, t: Tensor) -> Seen | None:
         """None where the image cannot change t."""
@@ -88,7 +94,7 @@ class Fields(TorchDispatchMode):
             return None
         _, views = self.storages[storage._cdata]
         if key not in views:
-            with _disable_current_modes():
+            with _disable_current_modes():  # a hook may ask
                 views[key] = gathered(spread(t, views), key)
         return views[key]
 
@@ -111,13 +117,20 @@ class Fields(TorchDispatchMode):
         return Seen([torch.full(shape, inf, device="cpu") for _ in self.limits], tracked[0].steps, sure=False)
 
     def field(self, seen: Seen | None) -> int | None:
-        """The receptive field along the longer side, in pixels: the largest of all numbers. None if it is unknown."""
+        """The receptive field along the longer side, in pixels: the largest of all numbers. None if it is unknown, and
+        where it is larger at the rim of the map than in its middle, because the two rims were joined."""
         if seen is None:
             return 0
         whole = reduce(torch.logical_and, [end <= n for end, n in zip(seen.ends, self.limits, strict=True)])
         if not seen.sure and not whole.any():
             return None
-        return int(max(0, *(1 - (first + last).amin() for first, last in pairwise(seen.ends))))
+        largest = []
+        for n, (first, last) in zip(self.sizes, pairwise(seen.ends), strict=True):
+            widths = (1 - first - last).clamp(0)
+            largest.append(int(widths.amax()))
+            if min(n, largest[-1]) > middle(widths, first - last).amax():
+                return None
+        return max(largest)
 
     def follow(self, op, name: str, given: dict, tracked: list[Seen], results: list[Tensor]) -> Seen | list | None:
         """What the results see, all the same or each its own; None where that is not understood."""
@@ -301,6 +314,17 @@ def channels(end: Tensor, groups: int, n_out: int) -> Tensor:
     return compact(end.unflatten(1, (groups, -1)).amin(2).repeat_interleave(n_out // groups, 1))
 
 
+def middle(widths: Tensor, places: Tensor) -> Tensor:
+    """The middle third of the map, along the axis along which the numbers' places in the image differ most."""
+    places = places.nan_to_num(posinf=0)  # of those that see nothing
+    spans = [float((places.amax(axis) - places.amin(axis)).amax()) for axis in range(places.ndim)]
+    if not any(spans):
+        return widths
+    axis = spans.index(max(spans))
+    n = widths.shape[axis]
+    return widths.narrow(axis, n // 3, n - 2 * (n // 3))
+
+
 def indexed(op, given: dict, x: Tensor, seen: Seen) -> Seen | None:
     """Picked by tensors of indices. On the meta device they hold no numbers: then all numbers along the axes must be
     alike."""
@@ -404,9 +428,9 @@ def masked(end: Tensor, axis: int, used: Tensor) -> Tensor:
 
 def interpolated(op, given: dict, count: int, n: int, m: int, axis: int) -> Tensor:
     """Read from what the operation makes of single ones."""
-    def along(size):
-        return [size if other == axis else 1 for other in range(count)]
+    def along(size, others):
+        return [size if other == axis else others for other in range(count)]
 
-    ones = torch.eye(n, device="cpu").view(1, n, *along(n))
-    weights = op(**given | {op._schema.arguments[0].name: ones, "output_size": along(m)})
-    return weights.view(n, m).T.abs() > 1e-6
+    ones = torch.eye(n, device="cpu").view(n, 1, *along(n, 1)).expand(n, 1, *along(n, 2)).contiguous()
+    weights = op(**given | {op._schema.arguments[0].name: ones, "output_size": along(m, 2)})
+    return weights.movedim(2 + axis, -1).reshape(n, -1, m)[:, 0].T.abs() > 1e-6

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from .fields import Fields, arguments, tensors
 
@@ -130,9 +130,8 @@ class Trace(Fields):
     def __init__(self, model: nn.Module, image: Tensor):
         super().__init__(image)
         self.model, self.image = model, image
-        self.flops = FlopCounterMode(display=False)
         self.kept = {image.untyped_storage()}  # a view, or the same tensor again, is not new memory
-        self.memory = 0
+        self.flops = self.memory = 0
         self.words = []  # what was called, in order: see `word`
         self.starts = []  # how many words there were before each of the modules that are running
         self.begun = 0, 0, 0  # FLOPs, memory and words before the stage that is running
@@ -149,12 +148,12 @@ class Trace(Fields):
 
     @contextmanager
     def watching(self, depth: int) -> Iterator[None]:
-        with calls(self.model, depth, self.enter, self.leave), self, self.flops:
+        with calls(self.model, depth, self.enter, self.leave), self:
             yield
 
     def enter(self, module: nn.Module, inputs: tuple, stage: str | None) -> None:
         if stage:
-            self.begun = self.flops.get_total_flops(), self.memory, len(self.words)
+            self.begun = self.flops, self.memory, len(self.words)
         self.kept |= {t.untyped_storage() for t in tensors(inputs)}
         self.starts.append(len(self.words))
 
@@ -176,16 +175,21 @@ class Trace(Fields):
     def add(self, name: str, module: nn.Module, output: object, begun: tuple[int, int, int]) -> None:
         flops, memory, words = begun
         shapes = ", ".join(" x ".join(map(str, t.shape[1:])) or "1" for t in tensors(output))
-        self.rows.append((name, parameters(module), shapes, self.flops.get_total_flops() - flops, self.memory - memory,
+        self.rows.append((name, parameters(module), shapes, self.flops - flops, self.memory - memory,
                           [self.seen(t) for t in tensors(output)]))
         self.operations.append(self.words[words:])
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         if self.image.is_meta:  # and what the forward pass makes or keeps elsewhere, as a constant, is not
             args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
-        if any(map(self.seen, tensors((args, kwargs)))) and (text := word(op, args, kwargs or {}, self.seen)):
-            self.words.append((text, ""))
         return super().__torch_dispatch__(op, types, args, kwargs)
+
+    def record(self, op, outputs: object, args: tuple, kwargs: dict) -> None:
+        if op.overloadpacket in flop_registry:
+            self.flops += flop_registry[op.overloadpacket](*args, **kwargs, out_val=outputs)
+        if any(map(self.seen, tensors((args, kwargs)))) and (text := word(op, args, kwargs, self.seen)):
+            self.words.append((text, ""))
+        super().record(op, outputs, args, kwargs)
 
 
 @contextmanager
