@@ -120,7 +120,7 @@ def traced(model: nn.Module, input_shape: tuple[int, int, int] | None, depth: in
         return traces[-1].watching(depth)
 
     output = on_meta(model, input_shape or model.input_shape, watch)
-    traces[-1].add("total", model, output, (0, 0, 0))
+    traces[-1].add("total", traces[-1].model, output, (0, 0, 0))
     return traces[-1]
 
 
@@ -282,8 +282,11 @@ def changes(had: list, has: list) -> list[str]:
         text, inside = word
         return f"{text} of {inside or 'nothing'}" if text in alike else text
 
-    return [*(f"+{n} {shown(each)}" for each, n in more.items()), *(f"-{n} {shown(each)}" for each, n in less.items()),
-            *(f"{n} {text} moved" for (text, _), n in moved.items())]
+    found = Counter()
+    for words, before, after in ((more, "+", ""), (less, "-", ""), (moved, "", " moved")):
+        for each, n in words.items():
+            found[before, shown(each), after] += n
+    return [f"{before}{n} {text}{after}" for (before, text, after), n in found.items()]
 
 
 def unpaired(had: list, has: list) -> tuple[Counter, Counter]:
@@ -366,12 +369,13 @@ def word(op, args: tuple, kwargs: dict, depends: Callable[[Tensor], object]) -> 
         return f"group norm, {given['group']} groups, eps {given['eps']:g}" + " no scale" * (given["weight"] is None)
     if name == "mm" and depends(given["self"]) and depends(given["mat2"]):
         name = "bmm"
-    if name in WORDS and name != "add":
-        return WORDS[name]
     usual = {argument.name: argument.default_value for argument in op._schema.arguments}
+    if name == "cat":
+        usual["dim"] = 1
     options = [size(value) if isinstance(value, list) and all(isinstance(n, int) for n in value) else
                f"{value:g}" if isinstance(value, float) else str(value) for option, value in given.items()
-               if isinstance(value, int | float | list) and not tensors(value) and value != usual[option]]
+               if isinstance(value, int | float | str | list) and not tensors(value) and value is not False
+               and value != usual[option]]
     return " ".join([WORDS.get(name, name.strip("_")), *options])
 
 
