@@ -2,12 +2,15 @@
 tools that the course installs."""
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 
+from cnncourse.layers import Conv2d
 from cnncourse.models import MODELS
 from cnncourse.trace import costs
 
 VERSIONS = {"torch": "2.15.0", "torchinfo": "1.8.0", "fvcore": "0.1.5.post20221221", "ptflops": "0.7.5",
-            "thop": "0.1.1.post2209072238"}
+            "thop": "0.1.1.post2209072238", "torchlens": "2.36.1"}
 TOOLS = ("flop_counter / 2", "torchinfo", "fvcore", "ptflops", "ptflops, aten", "thop")
 MORE = {  # than the course's MACs, for one image in evaluation mode, in the order of TOOLS
     "lenet5":        (0,     6_518,          0,     19_126,     6_518,      1_576),
@@ -23,6 +26,44 @@ MORE = {  # than the course's MACs, for one image in evaluation mode, in the ord
     "plain20":       (0,     1_386,    380_928,    761_866,        10,    757_824),
     "resnet50":      (0,    54_120, 22_328_320, 43_252_712,     1_000, 44_558_336),
 }
+
+
+class Computes(nn.Module):
+    """A forward pass that is written on the spot, with a layer or a weight."""
+
+    def __init__(self, forward, layer):
+        super().__init__()
+        self.compute, self.layer = forward, layer
+
+    def forward(self, x):
+        return self.compute(x, self.layer)
+
+
+def conv(n_in: int, k: int, **options) -> nn.Conv2d:
+    return nn.Conv2d(n_in, 8, k, **{"padding": k // 2} | options)
+
+
+OPERATIONS = {  # the network; torchinfo's mult-adds, TorchLens' MACs and its field, None where it says that it has none
+    "`F.conv2d` with a weight of one's own": (
+        lambda: Computes(lambda x, w: F.conv2d(x, w, padding=1), nn.Parameter(torch.ones(8, 3, 3, 3))),
+        0, 221_184, 3),
+    "`nn.MaxPool2d(3, 1, dilation=2)` behind a 3x3": (
+        lambda: nn.Sequential(conv(3, 3), nn.MaxPool2d(3, 1, dilation=2)), 229_376, 221_184, 7),
+    "`x.chunk(2, 1)[1]` between a 5x5 and a 3x3": (
+        lambda: nn.Sequential(conv(3, 5), Computes(lambda x, c: c(x.chunk(2, 1)[1]), nn.Conv2d(4, 4, 3, padding=1))),
+        774_144, 761_856, None),
+    "`nn.Linear` on N x H x W x C between two 3x3": (
+        lambda: nn.Sequential(conv(3, 3), Computes(lambda x, linear: linear(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2),
+                                                   nn.Linear(8, 8)), conv(8, 3)), 827_464, 876_544, 5),
+    "the course's `layers.Conv2d`, twice, with a pooling": (
+        lambda: nn.Sequential(Conv2d(3, 8, 3), nn.MaxPool2d(2), Conv2d(8, 8, 3)), 300_296, 291_744, None),
+    "`nn.ConvTranspose2d` behind a 3x3 with stride 2": (
+        lambda: nn.Sequential(conv(3, 3, stride=2), nn.ConvTranspose2d(8, 8, 3, 2, 1, 1)), 655_360, 202_752, 5),
+    "attention over patches of 4x4": (
+        lambda: nn.Sequential(conv(3, 4, stride=4, padding=0), nn.Flatten(2), Computes(
+            lambda x, attend: attend(*3 * [x.transpose(1, 2)])[0], nn.MultiheadAttention(8, 2, batch_first=True))),
+        25_088, 106_496, None),
+}
 PAGE = """# What the counters say
 
 Several tools count what a network costs, and hardly two of them agree. The course counts multiply-accumulates (MACs) of
@@ -34,6 +75,18 @@ networks of a comparison with one tool, and name the tool beside its numbers.
 {table}
 
 Measured with {versions}. A test repeats the columns of flop_counter and of torchinfo; the others were measured once.
+TorchLens, which runs the network and records each operation, reports the course's MACs for all twelve.
+
+## Operations that are no layers
+
+What a network computes between its layers, a tool that looks at layers does not see. The course and TorchLens look at
+operations. For small networks and images of 3 x 32 x 32:
+
+{operations}
+
+The *field* is the receptive field of the output, which torchinfo does not give. Where TorchLens has no formula it says
+so, and offers the gradient of a real forward pass instead; for the transposed convolution it calls its number an upper
+bound. Where the course has none, its tables say "unknown". A field of 32 is the whole image.
 
 ## What each of them counts
 
@@ -86,5 +139,14 @@ def page() -> str:
     for name, more in MORE.items():
         with torch.device("meta"):
             rows.append((f"`{name}`", f"{costs(MODELS[name]()).macs:,}", *(f"{n:+,}" if n else "0" for n in more)))
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return PAGE.format(table=table, versions=", ".join(f"{name} {version}" for name, version in VERSIONS.items()))
+    operations = [("network", "MACs", "torchinfo", "TorchLens", "field", "TorchLens"), ("---", *["---:"] * 5)]
+    for name, (build, torchinfo, torchlens, field) in OPERATIONS.items():
+        ours = costs(build(), (3, 32, 32))
+        operations.append((name, f"{ours.macs:,}", f"{torchinfo:,}", f"{torchlens:,}", str(ours.field or "unknown"),
+                           str(field or "none")))
+    return PAGE.format(table=markdown(rows), operations=markdown(operations),
+                       versions=", ".join(f"{name} {version}" for name, version in VERSIONS.items()))
+
+
+def markdown(rows: list[tuple[str, ...]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,20 +1,24 @@
 """Lessons 1 to 8: what a network does to a shape, stage by stage, without running its arithmetic.
 
-Works on any nn.Module that calls its direct children: parameters are replaced by stand-ins on PyTorch's meta device,
-which know shapes but hold no numbers, so that VGG-16's table needs neither 550 MB nor a second.
+Works on any nn.Module: parameters are replaced by stand-ins on PyTorch's meta device, which know shapes but hold no
+numbers, so that VGG-16's table needs neither 550 MB nor a second.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import flop_registry
 
-from .arithmetic import grow
+from .fields import Fields, arguments, tensors
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,10 @@ class Stage:
     """One stage, for one image.
 
     output: shape without the batch, C x H x W or features. parameters: numbers that training changes. macs:
-    multiply-accumulates of convolutions and linear layers. memory: bytes of all layer outputs in float32, which
-    training keeps for the backward pass. field: receptive field, in input pixels along the longer side; it may exceed
-    the image, where it sees padding.
+    multiply-accumulates of convolutions and of matrix products, as linear layers and attention have them. memory: bytes
+    of all layer outputs in float32, which training keeps for the backward pass. field: receptive field, in input pixels
+    along the longer side; it may exceed the image, where it sees padding. None, shown as "unknown", behind an operation
+    that is not understood.
     """
 
     name: str
@@ -32,12 +37,13 @@ class Stage:
     parameters: int
     macs: int
     memory: int
-    field: int
+    field: int | None
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One stage of two networks; `changed` lists layers that only the second has (+) or only the first (-)."""
+    """One stage of two networks; `changed` lists the layers and operations that only the second has (+) or only the
+    first (-), and those that both have in another order."""
 
     stage: str
     first: str
@@ -62,9 +68,9 @@ class Table(list):
 
     def __repr__(self) -> str:
         columns = []
-        for texts, value in zip(zip(*self.cells(), strict=True), vars(self[0]).values(), strict=True):
-            width = max(map(len, texts))
-            columns.append([text.rjust(width) if isinstance(value, int) else text.ljust(width) for text in texts])
+        for texts, column in zip(zip(*self.cells(), strict=True), vars(self[0]), strict=True):
+            width, words = max(map(len, texts)), any(isinstance(getattr(row, column), str) for row in self)
+            columns.append([text.ljust(width) if words else text.rjust(width) for text in texts])
         return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
 
     def _repr_html_(self) -> str:
@@ -80,6 +86,8 @@ def cell(row: object, column: str) -> str:
     value = getattr(row, column)
     if column == "memory":
         return f"{value / 1e6:,.2f} MB"
+    if value is None:
+        return "unknown"
     sign = "+" if value and isinstance(row, Difference) else ""
     return f"{value:{sign},}" if isinstance(value, int) else value
 
@@ -88,69 +96,12 @@ def stages(model: nn.Module, input_shape: tuple[int, int, int] | None = None, de
     """The direct children of `model` in the order in which they are called, with a row for their total.
 
     input_shape: C x H x W, by default the network's own `input_shape`. Children that are not called are left out; a
-    child that is called twice has two rows with its parameters, which count once in the total. A plain list of modules
-    is always opened, and a layer without children is its own stage.
+    child that is called twice has two rows with its parameters, which count once in the total. Where layers of a child
+    are called and the child is not, as those of a list, each is a stage; a layer without children is its own stage.
     depth: how many levels of nn.Sequential to open; torchvision's networks hide their layers one level down.
-    Raises ValueError where the network cannot take such an image, where a layer gives anything but one tensor, where
-    one is called behind the back of its child, and for 1d and 3d convolutions.
+    Raises ValueError where the network cannot take such an image.
     """
-    if input_shape is None and not hasattr(model, "input_shape"):
-        raise ValueError(f"{type(model).__name__} has no `input_shape` that says which images it takes: give "
-                         "input_shape=(channels, height, width)")
-    rows, running = Table(), []  # running: of each stage that is being computed, its memory, and the FLOPs before it
-    storages = set()  # those seen: a view, or the same tensor again, is not new memory
-    flops = FlopCounterMode(display=False)
-
-    def enter(module, inputs):
-        running.append([0, flops.get_total_flops()])
-        storages.add(inputs[0].untyped_storage())
-
-    def measure(module, _, output):
-        if not running:
-            raise ValueError(f"{type(model).__name__} calls a {type(module).__name__} of one of its children without "
-                             "calling that child: let the child's own forward call it")
-        storage = single(module, output).untyped_storage()
-        if storage not in storages:
-            running[-1][0] += 4 * output.numel()
-            storages.add(storage)
-
-    def leave(name, module, output):
-        memory, before = running.pop()
-        rows.append(row(name, module, output, flops.get_total_flops() - before, memory))
-
-    children = opened(model, depth) or [(type(model).__name__, model)]
-    shared = dict.fromkeys(m for _, child in children for m in child.modules())  # a layer of two children counts once
-    handles = [m.register_forward_hook(measure) for m in shared]
-    for name, child in children:
-        handles += [child.register_forward_pre_hook(enter)]
-        handles += [child.register_forward_hook(lambda m, _, out, name=name: leave(name, m, out))]
-    try:
-        with flops, Fields():
-            output = single(model, on_meta(model, input_shape or model.input_shape))
-    finally:
-        for handle in handles:
-            handle.remove()
-    rows.append(row("total", model, output, flops.get_total_flops(), sum(row.memory for row in rows)))
-    return rows
-
-
-def row(name: str, module: nn.Module, output: Tensor, flops: int, memory: int) -> Stage:
-    """A FLOP is half a multiply-accumulate."""
-    field = max(field for field, jump in getattr(output, "axes", PIXEL))
-    return Stage(name, " x ".join(map(str, output.shape[1:])), parameters(module), flops // 2, memory, field)
-
-
-def opened(model: nn.Module, depth: int, prefix: str = "") -> list[tuple[str, nn.Module]]:
-    """Children by name; those that are plain Sequentials are replaced by their own children, `depth` - 1 times, and
-    plain lists of modules, which are never called themselves, always."""
-    found = []
-    for name, child in model.named_children():
-        listed = type(child) in (nn.ModuleList, nn.ModuleDict)
-        if listed or depth > 1 and type(child) is nn.Sequential:
-            found += opened(child, depth - (not listed), f"{prefix}{name}.")
-        else:
-            found.append((prefix + name, child))
-    return found
+    return traced(model, input_shape, depth).table()
 
 
 def costs(model: nn.Module, input_shape: tuple[int, int, int] | None = None) -> Stage:
@@ -158,155 +109,334 @@ def costs(model: nn.Module, input_shape: tuple[int, int, int] | None = None) -> 
     return stages(model, input_shape)[-1]
 
 
-def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """What each stage gives for the images x (N x C x H x W), by its name, in the order in which they are called."""
-    found: dict[str, Tensor] = {}
-    handles = [child.register_forward_hook(lambda m, _, out, name=name: found.update({name: out.detach()}))
-               for name, child in opened(model, 1)]
+def traced(model: nn.Module, input_shape: tuple[int, int, int] | None, depth: int = 1) -> "Trace":
+    if input_shape is None and not hasattr(model, "input_shape"):
+        raise ValueError(f"{type(model).__name__} has no `input_shape` that says which images it takes: give "
+                         "input_shape=(channels, height, width)")
+    traces = []
+
+    def watch(module: nn.Module, image: Tensor) -> AbstractContextManager:
+        traces.append(Trace(module, image))
+        return traces[-1].watching(depth)
+
+    output = on_meta(model, input_shape or model.input_shape, watch)
+    traces[-1].add("total", traces[-1].model, output, (0, 0, 0))
+    return traces[-1]
+
+
+class Trace(Fields):
+    """What a forward pass shows, stage by stage and in all."""
+
+    def __init__(self, model: nn.Module, image: Tensor):
+        super().__init__(image)
+        self.model, self.image = model, image
+        self.kept = {image.untyped_storage()}  # a view, or the same tensor again, is not new memory
+        self.flops = self.memory = 0
+        self.words = []  # what was called, in order: see `word`
+        self.starts = []  # how many words there were before each of the modules that are running
+        self.begun = 0, 0, 0  # FLOPs, memory and words before the stage that is running
+        self.rows, self.operations = [], []  # of the stages and the total
+
+    def table(self) -> Table:
+        """A FLOP is half a multiply-accumulate."""
+        rows = Table()
+        for name, size, output, flops, memory, seen in self.rows:
+            fields = [self.field(each) for each in seen]
+            field = None if None in fields else max(fields, default=0)
+            rows.append(Stage(name, output, size, flops // 2, memory, field))
+        return rows
+
+    @contextmanager
+    def watching(self, depth: int) -> Iterator[None]:
+        with calls(self.model, depth, self.enter, self.leave), self:
+            yield
+
+    def enter(self, module: nn.Module, inputs: tuple, stage: str | None) -> None:
+        if stage:
+            self.begun = self.flops, self.memory, len(self.words)
+        self.kept |= {t.untyped_storage() for t in tensors(inputs)}
+        self.starts.append(len(self.words))
+
+    def leave(self, module: nn.Module, output: object, stage: str | None) -> None:
+        for t in tensors(output):
+            if t.untyped_storage() not in self.kept:
+                self.memory += 4 * t.numel()
+                self.kept.add(t.untyped_storage())
+        start = self.starts.pop()
+        inner, built_in = self.words[start:], type(module).__module__.startswith("torch.nn.")
+        leaf = not any(module.children()) and module is not self.model
+        if isinstance(module, HIDING) or leaf and not built_in:
+            self.words[start:] = [(kind(module), ", ".join(text for text, _ in inner))]
+        elif leaf and not inner and not isinstance(module, nn.Identity | nn.Flatten | nn.Unflatten):
+            self.words.append((kind(module), ""))  # such as dropout, which does nothing here
+        if stage:
+            self.add(stage, module, output, self.begun)
+
+    def add(self, name: str, module: nn.Module, output: object, begun: tuple[int, int, int]) -> None:
+        flops, memory, words = begun
+        shapes = ", ".join(" x ".join(map(str, t.shape[1:])) or "1" for t in tensors(output))
+        self.rows.append((name, parameters(module), shapes, self.flops - flops, self.memory - memory,
+                          [self.seen(t) for t in tensors(output)]))
+        self.operations.append(self.words[words:])
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        if self.image.is_meta:  # and what the forward pass makes or keeps elsewhere, as a constant, is not
+            args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
+        return super().__torch_dispatch__(op, types, args, kwargs)
+
+    def record(self, op, outputs: object, args: tuple, kwargs: dict) -> None:
+        if op.overloadpacket in flop_registry:
+            self.flops += flop_registry[op.overloadpacket](*args, **kwargs, out_val=outputs)
+        if any(map(self.seen, tensors((args, kwargs)))) and (text := word(op, args, kwargs, self.seen)):
+            self.words.append((text, ""))
+        super().record(op, outputs, args, kwargs)
+
+
+@contextmanager
+def calls(model: nn.Module, depth: int, enter: Callable, leave: Callable) -> Iterator[None]:
+    """Calls enter(module, inputs, stage) before and leave(module, output, stage) after each module; stage is its name,
+    or None where it is inside a stage or is opened itself."""
+    names, opened, running = {module: name for name, module in model.named_modules()}, opened_by(model, depth), []
+
+    def before(module, args, kwargs):
+        if running or module not in opened:
+            running.append(module)
+        enter(module, (args, kwargs), names[module] or type(module).__name__ if running == [module] else None)
+
+    def after(module, args, kwargs, output):
+        if module in running:
+            while running.pop() is not module:
+                pass  # calls that an exception has ended
+        leave(module, output, names[module] or type(module).__name__ if not running and module not in opened else None)
+
+    handles = [handle for module in names for handle in (
+        module.register_forward_pre_hook(before, with_kwargs=True),
+        module.register_forward_hook(after, with_kwargs=True))]
     try:
-        with torch.no_grad():
-            model(x)
+        yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def opened_by(model: nn.Module, depth: int) -> set[nn.Module]:
+    """No stages, because what they call is one: the model and, `depth` - 1 levels down, plain Sequentials."""
+    found = {model} if any(model.children()) else set()
+    for child in model.children():
+        listed = type(child) in (nn.ModuleList, nn.ModuleDict)
+        if listed or depth > 1 and type(child) is nn.Sequential:
+            found |= opened_by(child, depth - (not listed))
+    return found
+
+
+def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    """What each stage gives for the images x (N x C x H x W), by its name, in the order in which they are called.
+
+    In evaluation mode, as copies; the network and the images stay as they are.
+    """
+    found: dict[str, Tensor] = {}
+
+    def leave(module, output, stage):
+        if stage:
+            found[stage] = tree_map_only(Tensor, lambda t: t.detach().clone(), output)
+
+    with calls(model, 1, lambda *_: None, leave), looking(model):
+        functional_call(model, own(model, "buffers", Tensor.clone), x.clone(), tie_weights=False)
     return found
 
 
 def diff(first: nn.Module, second: nn.Module, input_shape: tuple[int, int, int] | None = None) -> Table:
     """Two networks side by side, stage by stage: output shapes, and what the second has more (+) or less (-).
 
-    Stages are paired by name, or, where most names differ, by output shape. Layers that differ in an option are listed,
-    so that networks of equal shapes can be told apart. input_shape: by default each network's own.
+    Stages are paired by name, or, where most names differ, by output shape. Layers and other operations that differ in
+    an option, or stand elsewhere, are listed, so that networks of equal shapes can be told apart. input_shape: by
+    default each network's own.
     """
-    (*ones, total_of_first), (*twos, total_of_second) = (stages(net, input_shape) for net in (first, second))
-    same_names = len({one.name for one in ones} & {two.name for two in twos}) > max(len(ones), len(twos)) / 2
-    keys = [[stage.name if same_names else stage.output for stage in found] for found in (ones, twos)]
+    traces = [traced(net, input_shape) for net in (first, second)]
+    (*ones, end_of_first), (*twos, end_of_second) = (list(zip(trace.table(), trace.operations, strict=True))
+                                                     for trace in traces)
+    same_names = len({one.name for one, _ in ones} & {two.name for two, _ in twos}) > max(len(ones), len(twos)) / 2
+    keys = [[stage.name if same_names else stage.output for stage, _ in found] for found in (ones, twos)]
     pairs = []
     for tag, i, i_end, j, j_end in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         if tag == "equal":
             pairs += zip(ones[i:i_end], twos[j:j_end], strict=True)
         else:
-            pairs += [(one, ABSENT) for one in ones[i:i_end]] + [(ABSENT, two) for two in twos[j:j_end]]
-    had, has = ({ABSENT.name: Counter()} | {name: kinds(child) for name, child in opened(net, 1)}
-                for net in (first, second))
-    return Table([*(difference(one, two, had[one.name], has[two.name]) for one, two in pairs),
-                  difference(total_of_first, total_of_second, kinds(first), kinds(second))])
+            pairs += [(one, (ABSENT, [])) for one in ones[i:i_end]] + [((ABSENT, []), two) for two in twos[j:j_end]]
+    return Table(difference(*one, *two) for one, two in [*pairs, (end_of_first, end_of_second)])
 
 
-def difference(one: Stage, two: Stage, had: Counter, has: Counter) -> Difference:
-    """had, has: what `kinds` says of the stage in the first network and in the second."""
-    changed = [f"{sign}{n} {kind}" for sign, more in (("+", has - had), ("-", had - has)) for kind, n in more.items()]
+def difference(one: Stage, had: list, two: Stage, has: list) -> Difference:
+    """had, has: the words of the stage in the first network and in the second."""
     return Difference(" / ".join(dict.fromkeys([one.name, two.name])), one.output, two.output,
-                      two.parameters - one.parameters, two.macs - one.macs, ", ".join(changed))
+                      two.parameters - one.parameters, two.macs - one.macs, ", ".join(changes(had, has)))
 
 
-def kinds(module: nn.Module) -> Counter:
-    """How many layers of each kind, with their options but not their widths: Counter({'conv 3x3': 2, ...})."""
-    return Counter(kind(m) for m in module.modules()
-                   if not any(m.children()) and not isinstance(m, nn.Identity | nn.ReLU | nn.Flatten))
+def changes(had: list, has: list) -> list[str]:
+    less, more = unpaired(had, has)
+    moved = less & more
+    less, more = less - moved, more - moved
+    alike = {text for text, _ in less} & {text for text, _ in more}  # told apart by what is in them
+
+    def shown(word: tuple[str, str]) -> str:
+        text, inside = word
+        return f"{text} of {inside or 'nothing'}" if text in alike else text
+
+    found = Counter()
+    for words, before, after in ((more, "+", ""), (less, "-", ""), (moved, "", " moved")):
+        for each, n in words.items():
+            found[before, shown(each), after] += n
+    return [f"{before}{n} {text}{after}" for (before, text, after), n in found.items()]
+
+
+def unpaired(had: list, has: list) -> tuple[Counter, Counter]:
+    """What is not in the longest sequence that both have in common, in either."""
+    longest = [[0] * (len(has) + 1) for _ in range(len(had) + 1)]
+    for i in range(len(had) - 1, -1, -1):
+        for j in range(len(has) - 1, -1, -1):
+            longest[i][j] = (longest[i + 1][j + 1] + 1 if had[i] == has[j] else
+                             max(longest[i + 1][j], longest[i][j + 1]))
+    less, more, i, j = [], [], 0, 0
+    while i < len(had) or j < len(has):
+        if i < len(had) and j < len(has) and had[i] == has[j]:
+            i, j = i + 1, j + 1
+        elif j == len(has) or i < len(had) and longest[i + 1][j] >= longest[i][j + 1]:
+            less.append(had[i])
+            i += 1
+        else:
+            more.append(has[j])
+            j += 1
+    return Counter(less), Counter(more)
+
+
+HIDING = nn.LocalResponseNorm | nn.RNNBase | nn.MultiheadAttention  # many operations that one name says better
+LAYOUT = {"_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "clone", "copy", "detach", "empty_like",
+          "expand", "lift_fresh", "new_zeros", "reshape", "squeeze", "t", "unsqueeze", "view"}  # says nothing new
+WORDS = {"_softmax": "softmax", "_safe_softmax": "softmax", "add": "addition", "baddbmm": "matrix product",
+         "bmm": "matrix product", "cat": "concatenation", "mm": "linear no bias", "addmm": "linear", "relu": "ReLU"}
 
 
 def kind(layer: nn.Module) -> str:
-    def size(value, short=False):
-        rows, columns = value if isinstance(value, tuple) else (value, value)
-        return f"{rows}" if short and rows == columns else f"{rows}x{columns}"
-
-    def unusual(**usual):
-        """The options that are not as usual, such as " stride 2"."""
-        found = {name: size(getattr(layer, name), short=True) for name in usual}
-        return "".join(f" {name} {text}" for name, text in found.items() if text != str(usual[name]))
-
+    """A layer in words, where its operations do not say it."""
     match layer:
-        case nn.Conv2d():
-            return (f"conv {size(layer.kernel_size)}" + unusual(stride=1, padding=0, groups=1)
-                    + " no bias" * (layer.bias is None))
-        case nn.MaxPool2d() | nn.AvgPool2d():
-            name = "max" if isinstance(layer, nn.MaxPool2d) else "average"
-            return f"{name} pool {size(layer.kernel_size)}" + unusual(stride=1, padding=0) + " ceil" * layer.ceil_mode
-        case nn.AdaptiveAvgPool2d():
-            return f"average pool to {size(layer.output_size)}"
-        case nn.BatchNorm2d():
-            return f"batch norm eps {layer.eps:g}"
-        case nn.Linear():
-            return "linear" + " no bias" * (layer.bias is None)
         case nn.Dropout():
             return f"dropout {layer.p:g}"
+        case nn.MultiheadAttention():
+            return f"attention, {layer.num_heads} heads"
     return str(layer)
 
 
-PIXEL = ((1, 1), (1, 1))  # (field, jump) of rows and of columns, before the first layer
+def word(op, args: tuple, kwargs: dict, depends: Callable[[Tensor], object]) -> str:
+    """An operation in words, with its options but not its widths: "conv 3x3 padding 1". Empty for what only changes the
+    layout. depends: whether the image can change a tensor."""
+    given, written = arguments(op, args, kwargs)
+    name = op.overloadpacket.__name__.removesuffix("_" if written else "")
+
+    def size(value, short=False):
+        value = [value] * 2 if isinstance(value, int) else list(value)
+        return f"{value[0]}" if short and len(set(value)) == 1 else "x".join(map(str, value))
+
+    def unusual(**usual):
+        """The options that are not as usual, such as " stride 2"."""
+        found = {option: size(given[option], short=True) for option in usual if option in given}
+        return "".join(f" {option.replace('_', ' ')} {text}" for option, text in found.items()
+                       if text != str(usual[option]))
+
+    if name in LAYOUT:
+        return ""
+    if "convolution" in name:
+        return ("transposed " * given["transposed"] + f"conv {size(given['weight'].shape[2:])}"
+                + unusual(stride=1, padding=0, output_padding=0, dilation=1, groups=1)
+                + " no bias" * (given["bias"] is None))
+    if "pool" in name and "kernel_size" in given:
+        kernel = size(given["kernel_size"])
+        given["stride"] = given["stride"] or given["kernel_size"]
+        return (f"{'max' if 'max' in name else 'average'} pool {kernel}" + unusual(stride=1, padding=0, dilation=1)
+                + " ceil" * given["ceil_mode"] + " without padding" * (given.get("count_include_pad") is False)
+                + (f" divisor {given['divisor_override']}" if given.get("divisor_override") else ""))
+    if "adaptive" in name:
+        return f"{'max' if 'max' in name else 'average'} pool to {size(given['output_size'])}"
+    if name == "mean" and sorted(d % given["self"].ndim for d in given.get("dim") or []) == [2, 3]:
+        return "average pool to 1x1"
+    if "batch_norm" in name:
+        of_batch = given.get("training") or given.get("running_mean") is None
+        return (f"batch norm eps {given['eps']:g}" + " of the batch" * of_batch
+                + " no scale" * (given["weight"] is None)
+                + ("" if given["momentum"] == 0.1 else f" momentum {given['momentum']:g}"))
+    if name == "native_layer_norm":
+        return f"layer norm eps {given['eps']:g}" + " no scale" * (given["weight"] is None)
+    if name == "native_group_norm":
+        return f"group norm, {given['group']} groups, eps {given['eps']:g}" + " no scale" * (given["weight"] is None)
+    if name == "mm" and depends(given["self"]) and depends(given["mat2"]):
+        name = "bmm"
+    usual = {argument.name: argument.default_value for argument in op._schema.arguments}
+    if name == "cat":
+        usual["dim"] = 1
+    options = [size(value) if isinstance(value, list) and all(isinstance(n, int) for n in value) else
+               f"{value:g}" if isinstance(value, float) else str(value) for option, value in given.items()
+               if isinstance(value, int | float | str | list) and not tensors(value) and value is not False
+               and value != usual[option]]
+    return " ".join([WORDS.get(name, name.strip("_")), *options])
 
 
-class Fields(TorchDispatchMode):
-    """Receptive fields, from the operations themselves, whichever module or function calls them.
-
-    Each tensor gets an attribute `axes`: (field, jump) of its rows and of its columns, as in
-    `arithmetic.receptive_field`. Where branches meet, the largest field counts.
-    """
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        outputs = function(*args, **(kwargs or {}))
-        inputs = [t for a in args for t in (a if isinstance(a, list | tuple) else [a]) if isinstance(t, Tensor)]
-        known = [getattr(t, "axes", PIXEL) for t in inputs] or [PIXEL]
-        before = [max(axis) for axis in zip(*known, strict=True)]  # rows, columns
-        output = outputs[0] if isinstance(outputs, tuple) else outputs
-        if isinstance(output, Tensor):
-            windows = window(function.overloadpacket.__name__, args, output)
-            output.axes = tuple(grow(*axis, k, s) for axis, (k, s) in zip(before, windows, strict=True))
-        return outputs
+@contextmanager
+def looking(model: nn.Module) -> Iterator[None]:
+    """In evaluation mode, without gradients; then every mode, and the random numbers to come, are as before."""
+    training = {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model.eval()  # in training, batch normalisation refuses a batch of one
+            yield
+    finally:
+        for module, mode in training.items():
+            module.training = mode
 
 
-def window(name: str, args: tuple, output: Tensor) -> list[tuple[int, int]]:
-    """((kernel, stride) along rows, the same along columns) of one operation; (1, 1) where it looks at single pixels.
-    """
-    def two(value):
-        value = [value] if isinstance(value, int) else list(value)
-        return value * 2 if len(value) == 1 else value
-
-    if name == "convolution":
-        kernel, stride, dilation = args[1].shape[2:], two(args[3]), two(args[5])
-        if len(kernel) != 2:
-            raise ValueError(f"images have rows and columns, but a {len(kernel)}d convolution is given: use nn.Conv2d")
-        return [(d * (k - 1) + 1, s) for k, s, d in zip(kernel, stride, dilation, strict=True)]
-    if name in ("max_pool2d_with_indices", "avg_pool2d"):
-        kernel = two(args[1])
-        return list(zip(kernel, two(args[2]) if len(args) > 2 and args[2] else kernel, strict=True))
-    if name == "slice" and args[1] in (2, 3) and len(args) > 4:  # option A keeps every second pixel
-        return [(1, args[4] if axis == args[1] else 1) for axis in (2, 3)]
-    if name == "_adaptive_avg_pool2d":
-        return [(n // m, n // m) for n, m in zip(args[0].shape[2:], output.shape[2:], strict=True)]
-    if name == "mean" or name in ("view", "reshape") and args[0].ndim == 4 and output.ndim == 2:
-        return [(n, 1) for n in args[0].shape[2:]]  # pooled over the whole map, or flattened: all of it counts
-    return [(1, 1), (1, 1)]
-
-
-def on_meta(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
+def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
+            watch: Callable[[nn.Module, Tensor], AbstractContextManager] = lambda *_: nullcontext()) -> Tensor:
     """The output of `model` for one image of this shape, as a tensor that has a shape but no values.
 
-    Raises ValueError where the network cannot take such an image.
+    A forward pass that needs values, such as one with `.item()`, is given a black image and has the values of that.
+    watch(model, image): is entered around the forward pass. Raises ValueError where the network cannot take such an
+    image.
     """
-    # Each module's own, once: where a layer has two names, PyTorch would put a stand-in back for its weight.
-    state = {f"{path}.{name}".removeprefix("."): tensor.to("meta") for path, module in model.named_modules()
-             for name, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))}
-    was_training = {m: m.training for m in model.modules()}
-    model.eval()  # in training, batch normalisation refuses a batch of one
+    def output(model, device, state):
+        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        image = torch.zeros(1, *input_shape, dtype=dtype, device=device)
+        with looking(model), watch(model, image):
+            return functional_call(model, state, image, tie_weights=False)
+
     try:
-        with torch.no_grad():
-            return functional_call(model, state, torch.empty(1, *input_shape, device="meta"), tie_weights=False)
-    except RuntimeError as error:
+        if any(map(is_lazy, model.parameters())):
+            model = deepcopy(model)
+            with looking(model):
+                model(torch.zeros(1, *input_shape))  # after it, its layers know their widths
+        devices = {t.device for t in [*model.parameters(), *model.buffers()]}
+        try:
+            with torch.device("meta"):
+                return output(model, "meta", own(model, "parameters", to_meta) | own(model, "buffers", to_meta))
+        except ValueError:
+            raise
+        except Exception:
+            if torch.device("meta") in devices:
+                raise
+            return output(model, next(iter(devices), "cpu"), own(model, "buffers", Tensor.clone))
+    except ValueError:
+        raise
+    except Exception as error:
         shape = " x ".join(map(str, input_shape))
         raise ValueError(f"{type(model).__name__} cannot take an image of {shape}: {error}") from error
-    finally:
-        for module, training in was_training.items():
-            module.training = training
 
 
-def single(module: nn.Module, output: object) -> Tensor:
-    """The output, where it is one tensor."""
-    if not isinstance(output, Tensor):
-        raise ValueError(f"{type(module).__name__} gives an output of kind {type(output).__name__}, where one tensor "
-                         "is expected: wrap it in a module that returns the tensor alone")
-    return output
+def own(model: nn.Module, kind: str, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Each module's own parameters or buffers, once: where a layer has two names, PyTorch would put a stand-in back for
+    its weight."""
+    return {f"{path}.{name}".removeprefix("."): change(t) for path, module in model.named_modules()
+            for name, t in getattr(module, f"named_{kind}")(recurse=False)}
+
+
+def to_meta(t: Tensor) -> Tensor:
+    return t.to("meta")
 
 
 def parameters(module: nn.Module) -> int:

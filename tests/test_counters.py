@@ -33,6 +33,18 @@ def test_torchinfo_and_flop_counter_report_what_the_table_says(name):
     assert mult_adds(name) == macs + more["torchinfo"]
 
 
+@pytest.mark.parametrize("name", COUNTERS["OPERATIONS"])
+def test_what_operations_cost_and_see_is_what_the_table_says(name):
+    """TorchLens' MACs were measured once; they are flop_counter's."""
+    build, theirs, torchlens, field = COUNTERS["OPERATIONS"][name]
+    ours, image = costs(build(), (3, 32, 32)), torch.zeros(1, 3, 32, 32)
+    assert torchinfo.summary(build(), input_data=image, verbose=0).total_mult_adds == theirs
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        build().train()(image)
+    assert ours.macs == torchlens == counter.get_total_flops() / 2
+    assert ours.field and field in (None, ours.field)
+
+
 def test_the_table_was_measured_with_the_pinned_versions():
     """Otherwise measure all six columns again."""
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())

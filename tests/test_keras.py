@@ -92,6 +92,15 @@ def test_inception_v3_lacks_one_factor_and_has_two_statistics_a_channel():
     assert totals(net, norm_scale=False) == Totals(ours + channels, ours - channels, 2 * channels)
 
 
+def test_every_batch_norm_with_statistics_counts_and_a_factor_that_is_not_there_is_not_taken_off():
+    net = nn.Sequential(nn.Conv1d(3, 4, 3, bias=False), nn.BatchNorm1d(4), nn.BatchNorm3d(5, affine=False),
+                        nn.SyncBatchNorm(6), nn.BatchNorm2d(7, track_running_stats=False), nn.InstanceNorm2d(8))
+    trainable = 36 + 2 * (4 + 6 + 7)
+    assert totals(net) == Totals(trainable + 30, trainable, 2 * (4 + 5 + 6))
+    assert totals(net, norm_scale=False).trainable == trainable - (4 + 6 + 7)
+    assert totals(net, conv_bias=True).trainable == trainable + 4
+
+
 def test_convolutions_that_have_a_bias_get_no_second_one():
     net = meta("vgg16_bn")
     assert totals(net, conv_bias=True) == totals(net)

@@ -7,7 +7,9 @@ import torch
 import torchvision
 from facts import build
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from cnncourse.layers import Conv2d
 from cnncourse.models import MODELS
 from cnncourse.trace import activations, costs, diff, stages
 
@@ -58,6 +60,33 @@ def test_activations_are_those_of_a_forward_pass_in_order():
     assert torch.equal(maps["fc3"], net(x)) and torch.equal(maps["conv1"], net.conv1(x))
 
 
+class Noticed(nn.Module):
+    """Everything that a look might change: in place, averages, a count, random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.relu, self.drop = nn.BatchNorm2d(3), nn.ReLU(inplace=True), nn.Dropout(0.9)
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x):
+        self.count += 1
+        return self.drop(self.relu(self.norm(x)))
+
+
+def test_activations_change_nothing_and_are_not_changed_by_later_layers():
+    net = nn.Sequential(nn.ReLU(inplace=True), Noticed()).train()
+    net[1].drop.eval()
+    x, before = torch.randn(2, 3, 8, 8), {name: t.clone() for name, t in net.state_dict().items()}
+    given, numbers = x.clone(), torch.get_rng_state()
+    maps = activations(net[1], x)
+    assert torch.equal(maps["norm"], given / (1 + 1e-5) ** 0.5) and maps["norm"].min() < 0
+    assert torch.equal(maps["drop"], maps["norm"].relu())
+    activations(net, x), stages(net, (3, 8, 8))
+    assert torch.equal(x, given) and torch.equal(torch.get_rng_state(), numbers)
+    assert all(torch.equal(t, before[name]) for name, t in net.state_dict().items())
+    assert net[1].training and not net[1].drop.training and hooks(net) == hooks(net.eval()) == [0] * 6
+
+
 def test_differences_tell_networks_of_equal_shapes_apart_and_are_empty_for_equal_ones():
     rows = {row.stage: row for row in diff(build("googlenet"), build("googlenet_bn"))}
     assert rows["pool4"].first == rows["pool4"].second == "832 x 7 x 7"
@@ -76,6 +105,64 @@ def test_differences_pair_stages_of_other_names_by_their_shapes_and_show_an_adde
     assert (rows[-1].stage, rows[-1].parameters, rows[-1].macs) == ("total", 0, 0)
     rows = {row.stage: row for row in diff(build("resnet18_small"), build("resnet18"), (3, 32, 32))}
     assert rows["- / pool1"].first == "" and rows["- / pool1"].changed == "+1 max pool 3x3 stride 2 padding 1"
+
+
+def conv(**options):
+    return nn.Conv2d(4, 4, 3, **{"padding": 1} | options)
+
+
+class Functional(nn.Module):
+    def __init__(self, *functions):
+        super().__init__()
+        self.functions, self.first, self.second = functions, conv(), conv()
+
+    def forward(self, x):
+        x = self.first(x)
+        for function in self.functions:
+            x = function(x)
+        return self.second(x)
+
+
+@pytest.mark.parametrize("first, second, changed", [
+    ([conv(), conv()], [conv(), nn.ReLU(), conv()], "+1 ReLU"),
+    ([conv(), nn.BatchNorm2d(4), nn.ReLU()], [conv(), nn.ReLU(), nn.BatchNorm2d(4)], "1 batch norm eps 1e-05 moved"),
+    ([Functional(torch.relu)], [Functional()], "-1 ReLU"),
+    ([Functional(torch.relu, torch.tanh)], [Functional(torch.tanh, nn.functional.relu)], "1 ReLU moved"),
+    ([Functional(torch.relu)], [conv(), nn.ReLU(inplace=True), conv()], ""),
+    ([conv()], [conv(dilation=2, padding=2)], "+1 conv 3x3 padding 2 dilation 2, -1 conv 3x3 padding 1"),
+    ([conv(padding=0)], [nn.ConvTranspose2d(4, 4, 3)], "+1 transposed conv 3x3, -1 conv 3x3"),
+    ([conv()], [conv(padding_mode="reflect")], "+1 reflection_pad2d 1x1x1x1, +1 conv 3x3, -1 conv 3x3 padding 1"),
+    ([nn.BatchNorm2d(4)], [nn.BatchNorm2d(4, momentum=0.2)],
+     "+1 batch norm eps 1e-05 momentum 0.2, -1 batch norm eps 1e-05"),
+    ([nn.AvgPool2d(3, 1, 1)], [nn.AvgPool2d(3, 1, 1, count_include_pad=False)],
+     "+1 average pool 3x3 padding 1 without padding, -1 average pool 3x3 padding 1"),
+    ([nn.LeakyReLU(0.1)], [nn.LeakyReLU(0.2)], "+1 leaky_relu 0.2, -1 leaky_relu 0.1"),
+    ([nn.GELU()], [nn.GELU("tanh")], "+1 gelu tanh, -1 gelu"),
+    ([nn.Softmax(1)], [nn.Softmax(2)], "+1 softmax 2, -1 softmax 1"),
+    ([nn.Dropout(0.1)], [nn.Dropout2d(0.1)], "+1 Dropout2d(p=0.1, inplace=False), -1 dropout 0.1"),
+    ([nn.MultiheadAttention(8, 2)], [nn.MultiheadAttention(8, 4)], "+1 attention, 4 heads, -1 attention, 2 heads"),
+])
+def test_differences_see_order_activations_and_every_option(first, second, changed):
+    class Attends(nn.Sequential):
+        def forward(self, x):
+            return self[0](*3 * [x[0]])[0] if isinstance(self[0], nn.MultiheadAttention) else super().forward(x)
+
+    nets = [nn.Sequential(Attends(*layers)) for layers in (first, second)]
+    assert [row.changed for row in diff(*nets, (4, 8, 8))] == [changed, changed]
+    assert not any(row.changed for row in diff(nets[0], nets[0], (4, 8, 8)))
+
+
+def test_layers_of_ones_own_are_told_apart_by_what_they_compute():
+    class Mine(nn.Module):
+        def __init__(self, slope):
+            super().__init__()
+            self.slope = slope
+
+        def forward(self, x):
+            return nn.functional.leaky_relu(x, self.slope)
+
+    rows = diff(nn.Sequential(Mine(0.1)), nn.Sequential(Mine(0.2)), (3, 8, 8))
+    assert rows[0].changed == "+1 Mine() of leaky_relu 0.2, -1 Mine() of leaky_relu 0.1"
 
 
 class Listed(nn.Sequential):
@@ -114,23 +201,39 @@ class Behind(nn.Sequential):
         return self[0][0](x)  # a layer of a child, but not the child
 
 
+def test_layers_that_are_called_behind_their_child_are_stages():
+    table = stages(Behind(nn.Sequential(nn.Conv2d(3, 4, 3))), (3, 8, 8))
+    assert [(row.name, row.macs) for row in table] == [("0.0", 27 * 4 * 36), ("total", 27 * 4 * 36)]
+
+
+def test_outputs_other_than_one_tensor_are_listed():
+    pool = nn.MaxPool2d(2, return_indices=True)
+    assert [row.output for row in stages(nn.Sequential(nn.Sequential(nn.ReLU(), pool)), (3, 8, 8))] == 2 * [
+        "3 x 4 x 4, 3 x 4 x 4"]
+    assert stages(nn.LSTM(8, 4, batch_first=True), (3, 8))[-1].output == "3 x 4, 1 x 4, 1 x 4"
+
+    class Parts(nn.Module):
+        def forward(self, x):
+            return {"features": x, "logits": [x.mean((2, 3))]}
+
+    assert stages(nn.Sequential(Parts()), (3, 8, 8))[0].output == "3 x 8 x 8, 3"
+
+
+def test_convolutions_of_one_and_three_axes_have_macs_and_fields():
+    assert [(row.macs, row.field) for row in stages(nn.Conv1d(3, 4, 5), (3, 32))] == 2 * [(15 * 4 * 28, 5)]
+    assert [(row.macs, row.field) for row in stages(nn.Conv3d(3, 4, (3, 3, 5)), (3, 8, 8, 8))] == 2 * [
+        (3 * 45 * 4 * 6 * 6 * 4, 5)]
+
+
 def hooks(net):
     return [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules()]
-
-
-pool = nn.MaxPool2d(2, return_indices=True)
 
 
 @pytest.mark.parametrize("net, image, message", [
     (build("alexnet"), (3, 64, 64), "at least 227 x 227"),
     (nn.Linear(9, 2), (1, 8, 8), "Linear cannot take an image of 1 x 8 x 8"),
     (nn.Sequential(nn.ReLU()), None, "Sequential has no `input_shape`.* give input_shape=.channels, height, width"),
-    (Behind(nn.Sequential(nn.Conv2d(3, 3, 1))), (3, 8, 8), "calls a Conv2d .*without calling that child"),
-    (nn.Sequential(nn.Conv1d(3, 4, 3)), (3, 32), "a 1d convolution is given: use nn.Conv2d"),
-    (nn.Sequential(nn.Conv3d(3, 4, 3)), (3, 8, 8, 8), "a 3d convolution is given: use nn.Conv2d"),
-    (nn.Sequential(pool), (3, 8, 8), "MaxPool2d gives an output of kind tuple.* wrap it in a module that returns"),
-    (nn.Sequential(nn.Sequential(nn.ReLU(), pool)), (3, 8, 8), "MaxPool2d gives an output of kind tuple"),
-    (nn.LSTM(8, 4), (3, 8), "LSTM gives an output of kind tuple"),
+    (nn.Sequential(nn.Conv2d(4, 3, 1)), (3, 8, 8), "Sequential cannot take an image of 3 x 8 x 8: .* 4 channels"),
 ])
 def test_what_has_no_row_is_refused_in_one_sentence(net, image, message):
     before = hooks(net)
@@ -146,3 +249,64 @@ def test_tables_are_aligned_text_and_html():
     html = stages(build("lenet5"))._repr_html_()
     assert html.count("<tr>") == 9 and "<th>MACs</th>" in html and "<td>61,706</td>" in html
     assert "+1,849,688,064" in repr(diff(build("vgg11"), build("vgg16")))
+
+
+WEIGHT = torch.ones(5, 3 * 8 * 8)
+
+
+@pytest.mark.parametrize("forward, macs", [
+    (lambda x: nn.functional.conv2d(x, torch.ones(4, 3, 3, 3)), 27 * 4 * 36),
+    (lambda x: x.flatten(1) @ WEIGHT.T, 192 * 5),
+    (lambda x: torch.einsum("nchw,cd->nhwd", x, torch.ones(3, 7)), 21 * 64),
+    (nn.ConvTranspose2d(3, 4, 2, stride=2), 3 * 4 * 4 * 64),
+    (Conv2d(3, 4, 3), 27 * 4 * 36),
+    (nn.Linear(8, 5), 3 * 8 * 8 * 5),
+    (lambda x: nn.functional.scaled_dot_product_attention(x, x, x), 3 * 8 * 8 * 8 * 2),
+])
+def test_macs_are_counted_by_the_operation_whoever_calls_it(forward, macs):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = forward
+
+        def forward(self, x):
+            return self.layer(x)
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        Net()(torch.ones(1, 3, 8, 8))
+    assert costs(Net(), (3, 8, 8)).macs == macs == counter.get_total_flops() / 2
+
+
+def test_networks_that_need_numbers_or_hold_constants_are_traced():
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean, self.layer = torch.ones(1, 3, 1, 1), nn.LazyConv2d(4, 3)
+
+        def forward(self, x):
+            x = (x - self.mean) * torch.tensor([1.0, 2.0, 3.0])[:, None, None]
+            return self.layer(x) if x.sum().item() < 1e9 else x
+
+    net = Reads()
+    assert [(row.name, row.macs, row.field) for row in stages(net, (3, 8, 8))] == [
+        ("layer", 3888, 3), ("total", 3888, 3)]
+    assert net.layer.has_uninitialized_params()
+    half = nn.Conv2d(3, 4, 3).bfloat16()
+    assert costs(half, (3, 8, 8)).macs == 3888
+
+
+BUILT = {}
+for name in torchvision.models.list_models(module=torchvision.models):
+    if not name.startswith("regnet"):  # they cannot be built on the meta device
+        BUILT[name] = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_totals_of_torchvisions_networks_are_those_of_flop_counter_and_no_field_is_unknown(name):
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net = torchvision.models.get_model(name, weights=None, **BUILT[name]).eval()
+        net(torch.empty(1, 3, 224, 224))
+    table = stages(net, (3, 224, 224))
+    assert 2 * table[-1].macs == counter.get_total_flops()
+    assert table[-1].parameters == sum(p.numel() for p in net.parameters())
+    assert all(row.field is not None for row in table)

@@ -23,9 +23,12 @@ def totals(net: nn.Module, conv_bias: bool = False, norm_scale: bool = True) -> 
     conv_bias: every convolution has a bias, also before batch normalisation, as in `keras.applications.ResNet50`.
     norm_scale: False leaves out batch normalisation's factor (gamma), as in `keras.applications.InceptionV3`.
     """
-    channels = sum(layer.num_features for layer in net.modules() if isinstance(layer, nn.BatchNorm2d))
-    trainable = sum(p.numel() for p in net.parameters()) - (0 if norm_scale else channels)
+    norms = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    statistics = sum(2 * layer.num_features for layer in norms if layer.track_running_stats)
+    trainable = sum(p.numel() for p in net.parameters())
+    if not norm_scale:
+        trainable -= sum(layer.num_features for layer in norms if layer.affine)
     if conv_bias:
-        trainable += sum(layer.out_channels for layer in net.modules() if isinstance(layer, nn.Conv2d)
-                         and layer.bias is None)
-    return Totals(trainable + 2 * channels, trainable, 2 * channels)
+        trainable += sum(layer.out_channels for layer in net.modules()
+                         if isinstance(layer, nn.modules.conv._ConvNd) and layer.bias is None)
+    return Totals(trainable + statistics, trainable, statistics)
