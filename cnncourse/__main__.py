@@ -149,11 +149,9 @@ def export(args: argparse.Namespace) -> int:
             notebook = editions.EDITIONS[args.edition](notebook, path.stem)
         else:
             notebook = editions.hosted(notebook, f"{folder}/{path.name}", args.hosted)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        editions.write(target, nbformat.writes(notebook))
-        print(target)
+        print(editions.put(target, notebook))
     if args.edition == "nbgrader":
-        editions.write(args.out / "nbgrader_config.py", editions.CONFIGURATION)
+        print(editions.put_configuration(args.out))
         print(f"next: cd {args.out}; nbgrader generate_assignment NAME")
     if args.hosted:
         print(f"next: commit these as {folder}/ at the top of {args.hosted}, on its branch main, and push: there the "
@@ -167,6 +165,8 @@ def progress(args: argparse.Namespace) -> int:
     from . import exercises
     from .tools.progress import attempts, obstacle, path
 
+    if args.folder:
+        return of_class(args.folder)
     done, rows = attempts(), []
     for lesson in exercises.LESSONS:
         written, left = exercises.of_lesson(lesson), []
@@ -180,10 +180,35 @@ def progress(args: argparse.Namespace) -> int:
     if why := obstacle():
         print(f"your checks cannot be kept ({why}): set CNNCOURSE_PROGRESS to a file that you can write")
     else:
-        print(f"your checks are kept in {path()}, on this machine alone")
+        print(f"your checks are kept in {path()}, on this machine alone: of each, the exercise, the time, the outcome "
+              "and what was said of a mistake; nothing is sent, and you may delete the file")
     if args.report:
         args.report.write_text(json.dumps({"exercises": rows, "checks": done}, indent=1), encoding="utf-8")
         print(f"the report for your instructor is {args.report}")
+    return 0
+
+
+def of_class(folder: Path) -> int:
+    from . import exercises
+    from .instructor.editions import sections
+    from .tools.progress import of_class, overview
+
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder: give the one that holds the students' reports, or nbgrader's course")
+    found, left = of_class(folder)
+    print(f"of {len(found)} students there is a report or a graded notebook")
+    for path in chosen([]):
+        where = sections(path)
+        for exercise in exercises.of_lesson(path.stem):
+            known = [" ".join(mistake.__doc__.split()) for mistake in exercise.mistakes]
+            if lines := overview(found, exercise.name, known):
+                print(f"\n{path.stem[:2]} {lines[0]}\n   answered in: {where[exercise.name]}", *lines[1:], sep="\n")
+    if left:
+        print(f"\nneither report nor graded notebook: {', '.join(left)}")
+    if (folder / "submitted").is_dir():
+        from .instructor.grading import shortcomings
+
+        print("\nnot graded, or graded after a repair:", *shortcomings(folder) or ["none"], sep="\n  ")
     return 0
 
 
@@ -305,8 +330,11 @@ def commands_for_lessons(command: Callable) -> None:
     sub = command(start, "Copy the notebooks into a folder of your own. What you have written there stays.")
     sub.add_argument("out", nargs="?", type=Path, default=Path("my_notebooks"), metavar="DIR", help="your folder")
 
-    sub = command(progress, "Say which exercises are solved.")
-    sub.add_argument("--report", type=Path, metavar="FILE", help="write one file for the instructor")
+    sub = command(progress, "Say which exercises are solved, by you or by a class.")
+    whose = sub.add_mutually_exclusive_group()
+    whose.add_argument("--report", type=Path, metavar="FILE", help="write one file for the instructor")
+    whose.add_argument("--class", type=Path, dest="folder", metavar="DIR", help="say which mistakes the students made "
+                       "whose reports, or whose notebooks graded by nbgrader, are in DIR")
 
     sub = command(export, "Write another edition of the notebooks, from the same source.")
     sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")

@@ -89,7 +89,7 @@ class Exercise:
     def check(self, answer: Callable) -> Result:
         """Whether an answer is right, and if not, which mistake it holds. Never raises, and never runs on for ever."""
         result = self.judge(answer, random.Random())
-        progress.note(self.name, result.outcome)
+        progress.note(self.name, result.outcome, result.message)
         return result
 
     def hint(self, number: int = 1) -> Text:

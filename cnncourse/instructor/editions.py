@@ -18,6 +18,7 @@ from .. import exercises, replacing
 from ..exercises import Exercise
 
 COPIED = ".cnncourse.json"  # in the student's folder: which version of each notebook was copied there
+EXPORTED = "cnncourse_exported"  # in an exported notebook's metadata: its stamp
 UNREADABLE = "unreadable"  # in place of a fingerprint
 
 
@@ -87,6 +88,49 @@ def written_in(path: Path) -> str:
 def write(path: Path, text: str) -> None:
     with replacing(path) as beside:
         beside.write_text(text, encoding="utf-8")
+
+
+def put(target: Path, notebook: NotebookNode) -> str:
+    """Write an exported notebook, but not over one that was edited since; returns what to say."""
+    notebook.metadata[EXPORTED] = stamp(notebook)
+    if target.exists():
+        try:
+            there = nbformat.read(target, as_version=4)
+            edited = there.metadata.get(EXPORTED) != stamp(there)
+        except (ValueError, AttributeError, TypeError, nbformat.ValidationError):  # whatever it is, it is not ours
+            edited = True
+        if edited:
+            return f"{target}: kept, because it was edited; move it away, or export into another directory"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write(target, nbformat.writes(notebook))
+    return str(target)
+
+
+def stamp(notebook: NotebookNode) -> str:
+    """Of what an instructor edits: sources, and nbgrader's points."""
+    edited = [[cell.source, cell.metadata.get("nbgrader")] for cell in notebook.cells]
+    return hashlib.sha256(json.dumps(edited, sort_keys=True).encode()).hexdigest()
+
+
+def put_configuration(folder: Path) -> str:
+    """Write nbgrader's configuration, beside one that is there and says something else; returns what to say."""
+    target = folder / "nbgrader_config.py"
+    if not target.exists() or target.read_text(encoding="utf-8") == CONFIGURATION:
+        write(target, CONFIGURATION)
+        return str(target)
+    beside = folder / "nbgrader_config.new.py"
+    write(beside, CONFIGURATION)
+    return f"{target}: kept, because it was edited; the course's own is {beside.name}"
+
+
+def sections(path: Path) -> dict[str, str]:
+    """The title of the section in which each exercise of a lesson stands, by the exercise's name."""
+    title, found = "", []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            title = ([line[3:] for line in cell.source.splitlines() if line.startswith("## ")] or [title])[-1]
+        found += [title] if has(cell, "exercise") else []
+    return {exercise.name: title for exercise, title in zip(exercises.of_lesson(path.stem), found, strict=True)}
 
 
 def with_solutions(notebook: NotebookNode, lesson: str) -> NotebookNode:
@@ -177,14 +221,28 @@ def mark(cell: NotebookNode, name: str, **values) -> None:
 EDITIONS = {"solutions": with_solutions, "clean": clean, "nbgrader": assignment}
 CONFIGURATION = '''"""How nbgrader grades the exercises of cnncourse."""
 
+from contextlib import suppress
+
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "cnncourse"
 c.ClearSolutions.code_stub = {"python": "# Write your answer in place of the three dots."}
+c.Autograde.sanitize_preprocessors = [
+    "nbgrader.preprocessors.ClearOutput",
+    "cnncourse.instructor.grading.Restore",  # in place of nbgrader.preprocessors.DeduplicateIds
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
 c.Autograde.autograde_preprocessors = [
     "cnncourse.instructor.grading.Grade",  # in place of nbgrader.preprocessors.Execute
     "nbgrader.preprocessors.LimitOutput",
     "nbgrader.preprocessors.SaveAutoGrades",
+    "cnncourse.instructor.grading.LeaveOpen",
     "nbgrader.preprocessors.AssignLatePenalties",
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
+with suppress(ImportError):  # nbgrader leaves a configuration out that raises; where the course is missing, it says so
+    from cnncourse.instructor.grading import tell_at_the_end
+
+    tell_at_the_end()
 '''

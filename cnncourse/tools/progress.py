@@ -1,10 +1,13 @@
-"""Which exercises have been checked, and with what outcome: one line a check, in a file of the student's own.
+"""Which exercises have been checked, with what outcome and which mistake: a line a check, in the student's own file.
 
-Nothing leaves the machine. The file is $CNNCOURSE_PROGRESS, else ~/.cnncourse/progress.jsonl. Standard library only.
+Nothing leaves the machine. The file is $CNNCOURSE_PROGRESS, else ~/.cnncourse/progress.jsonl. For a class, what its
+students hand over is counted. Standard library only.
 """
 
 import json
 import os
+import re
+from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +29,12 @@ def obstacle() -> str:
     return ""
 
 
-def note(exercise: str, outcome: str) -> None:
-    """Add a line for an attempt. A file that cannot be written stops no lesson."""
+def note(exercise: str, outcome: str, message: str = "") -> None:
+    """Add a line for an attempt, with what was said of a wrong one. A file that cannot be written stops no lesson."""
     if outcome == "not attempted":
         return
-    line = json.dumps({"exercise": exercise, "outcome": outcome, "time": datetime.now(UTC).isoformat("T", "seconds")})
+    line = {"exercise": exercise, "outcome": outcome, "time": datetime.now(UTC).isoformat("T", "seconds")}
+    line = json.dumps(line | ({"mistake": message} if outcome == "wrong" else {}))
     with suppress(OSError):
         path().parent.mkdir(parents=True, exist_ok=True)
         with path().open("a", encoding="utf-8") as file:
@@ -46,3 +50,56 @@ def attempts() -> dict[str, list[dict]]:
                 line = json.loads(text)
                 found.setdefault(line["exercise"], []).append(line)
     return found
+
+
+def of_class(folder: Path) -> tuple[dict[str, dict[str, list]], list[str]]:
+    """{student: {exercise: [(outcome, message), ...]}} of the reports (.json) anywhere in a folder and of the notebooks
+    that nbgrader has put into its `autograded`; and the names of the files that are neither."""
+    found: dict[str, dict[str, list]] = {}
+    left = []
+    for path in sorted([*folder.rglob("*.json"), *folder.glob("autograded/*/*/*.ipynb")]):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            graded = path.suffix == ".ipynb"
+            student = path.parts[-3] if graded else path.stem
+            rows = verdicts(content) if graded else [(exercise, line["outcome"], str(line.get("mistake", "")))
+                                                     for exercise, lines in content["checks"].items() for line in lines]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):  # anybody can write such a file
+            left.append(str(path.relative_to(folder)))
+            continue
+        for exercise, outcome, message in rows:
+            found.setdefault(student, {}).setdefault(exercise, []).append((outcome, message))
+    return found, left
+
+
+def verdicts(notebook: dict) -> list[tuple[str, str, str]]:
+    """(exercise, outcome, message) of each check of a graded notebook."""
+    found = []
+    for cell in notebook["cells"]:
+        mark = cell["metadata"].get("nbgrader", {})
+        for output in cell.get("outputs", []) if mark.get("grade") else []:
+            outcome, _, message = "".join(output.get("evalue", output.get("text", ""))).partition(". ")
+            found.append((mark["grade_id"].replace("-", ".", 1), outcome.lower(), message))
+    return found
+
+
+def overview(found: dict[str, dict[str, list]], exercise: str, known: list[str]) -> list[str]:
+    """Lines for one exercise: how many solved it, and which mistakes were made by how many. Empty if none tried.
+
+    known: the mistakes that the check has a name for. Other messages count as one where they differ in numbers, or in
+    what is quoted, alone.
+    """
+    tried = [tries for tries in (student.get(exercise, []) for student in found.values())
+             if any(outcome in ("correct", "wrong") for outcome, _ in tries)]
+    made = Counter(name for tries in tried for name in {named(message, known) for outcome, message in tries
+                                                        if outcome == "wrong"})
+    solved = sum(any(outcome == "correct" for outcome, _ in tries) for tries in tried)
+    lines = [f"{exercise.partition('.')[2]}: solved by {solved} of the {len(tried)} who tried"] if tried else []
+    return lines + [f"  {count:3} x  {name}" for name, count in made.most_common()]
+
+
+def named(message: str, known: list[str]) -> str:
+    """The known mistake that a message tells of, or its first line without numbers and quotations."""
+    varying = r"`[^`]*`|(?<!\w)'[^']*'|(?<!\w)-?\d[\w.+-]*(?<!\.)"
+    return next((name for name in known if name in message),
+                re.sub(varying, "...", message.partition("\n")[0]) or "a mistake whose name was not kept")
