@@ -75,7 +75,10 @@ def trained(name: str) -> tuple[nn.Module, Callable, Record]:
     """
     files = {record.config["model"]: (path, record) for path in RECORDS.glob("*.npz")
              for record in [Record.load(path.with_suffix(".json"))]}
-    path, record = pick(files, name, "network with weights of the course's own")
+    if name not in files:
+        raise ValueError(f"the course ships no weights of {name} from a run of its own, only of "
+                         f"{', '.join(files) or 'no network yet'}: train it, or take pretrained({name!r})")
+    path, record = files[name]
     config = record.config
     mean, std = (255 * torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
     net = MODELS[name](**config["options"], num_classes=len(config["classes"]))

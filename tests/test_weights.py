@@ -12,7 +12,9 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
+from cnncourse import weights
 from cnncourse.models import MODELS
+from cnncourse.runs.shipped import recorded
 from cnncourse.trace import parameters
 from cnncourse.weights import FROM_TENSORFLOW, TORCHVISION, copy_in_order, load_arrays, pretrained, save_arrays
 
@@ -167,3 +169,19 @@ def test_weights_of_another_network_and_other_files_change_nothing(spoil, words,
     with pytest.raises(ValueError, match=words):
         load_arrays(path, net)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_a_recorded_runs_weights_come_with_its_preprocessing_and_its_record(tmp_path, monkeypatch):
+    record = recorded("resnet20", data="cifar10", recipe="laptop", epochs=10)[0]
+    record.config |= {"mean": [0.5, 0.25, 0.0], "std": [0.5, 1.0, 0.1], "classes": list("abcdefghij")}
+    record.save(tmp_path / "run.json")
+    net = MODELS["resnet20"]()
+    save_arrays(net, tmp_path / "run.npz")
+    monkeypatch.setattr(weights, "RECORDS", tmp_path)
+    found, preprocessing, its = weights.trained("resnet20")
+    x = torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)
+    assert preprocessing(x).flatten().tolist() == pytest.approx([1.0, 0.75, 10.0]) and its == record
+    images = torch.randn(2, 3, 32, 32)
+    assert not found.training and torch.equal(found(images), net.eval()(images))
+    with pytest.raises(ValueError, match="ships no weights of lenet5 .* own, only of resnet20: train it"):
+        weights.trained("lenet5")
