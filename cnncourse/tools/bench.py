@@ -144,7 +144,7 @@ def race(rounds: int, device: str) -> Iterator[Ratio]:
     paper's schedule in the usual loop. The epochs are those of recorded runs, the time of an epoch is measured here.
     """
     ours, papers = recorded("resnet20", recipe=RACE), recorded("resnet20", recipe="resnet_cifar")
-    if not papers:
+    if not (ours and papers):
         return
     fast, _, tutorial = epochs("resnet20", 6, Speed.for_hours(device), device)
     for words, needed in (("90 % validation accuracy", partial(epochs_to, accuracy=0.9)), ("the end", len_of)):
