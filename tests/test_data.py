@@ -27,20 +27,36 @@ def splits(images):
     return images.train, images.validation, images.test
 
 
-def test_digits_are_scikit_learns_in_the_stratified_split_that_it_draws():
+def test_digits_are_scikit_learns_and_nobody_writes_on_two_sides():
     from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
-    bunch = load_digits()
-    rest, test = train_test_split(np.arange(1797), test_size=360, stratify=bunch.target, random_state=0)
-    train, validation = train_test_split(rest, test_size=237, stratify=bunch.target[rest], random_state=0)
+    bunch, form = load_digits(), "0123456789" * 3  # with which the labels of each form begin
     torch.manual_seed(123)  # a training seed must not move the split
     np.random.seed(123)
     digits = data.load("digits")
     assert digits.image_shape == (1, 8, 8) and digits.train.images.dtype == torch.uint8
-    for split, indices in zip(splits(digits), (train, validation, test), strict=True):
+    mixed = np.random.RandomState(0).permutation(1157)
+    for split, indices in zip(splits(digits), (mixed, np.arange(1157, 1415), np.arange(1415, 1797)), strict=True):
         assert np.array_equal(split.labels, bunch.target[indices])
         assert np.array_equal(split.images[:, 0], (bunch.images[indices] * 255 / 16).round())
+    for start in (0, 1157, 1415):
+        assert "".join(map(str, bunch.target[start:])).startswith(form)
+    assert set(digits.train.labels[:64].tolist()) == set(range(10))  # the first few hold all classes
+
+
+def test_the_nearest_image_of_the_same_class_lies_in_the_same_form():
+    """Which is why a random split is too kind: each test image would find its own hand among those for training."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images, labels = torch.from_numpy(bunch.data), torch.from_numpy(bunch.target)
+    starts = [0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667, 1797]
+    distances = torch.cdist(images, images) + 1e9 * ((labels[:, None] != labels) | torch.eye(1797, dtype=torch.bool))
+    forms = torch.stack([part.min(1).values for part in distances.split(np.diff(starts).tolist(), 1)], 1)
+    means = torch.stack([part.mean(0) for part in forms.split(np.diff(starts).tolist())])  # form x form in which
+    own = means.diagonal()
+    assert own.max() < 20.3
+    assert (means + 1e9 * torch.eye(14)).min() > 22.7
 
 
 def test_the_photographs_are_scikit_learns():
