@@ -56,7 +56,7 @@ def test_the_nearest_image_of_the_same_class_lies_in_the_same_form():
     means = torch.stack([part.mean(0) for part in forms.split(np.diff(starts).tolist())])  # form x form in which
     own = means.diagonal()
     assert own.max() < 20.3
-    assert (means + 1e9 * torch.eye(14)).min() > 22.7
+    assert (means + 1e9 * torch.eye(14)).min() > 22.6
 
 
 def test_the_photographs_are_scikit_learns():
@@ -109,7 +109,7 @@ def test_statistics_are_those_of_the_pixels_and_need_little_memory():
     (lambda d: data.load("digits", channels=2), "1 channel .* or 3 .*, not 2"),
     (lambda d: data.load("digits", size=0), "at least 1 pixel"),
     (lambda d: data.load("folder"), "existing directory"),
-    (lambda d: d.batches("train", 2000), "batch of 2000 is larger than the 1200 training images"),
+    (lambda d: d.batches("train", 2000), "batch of 2000 is larger than the 1157 training images"),
     (lambda d: d.batches("train", 0), "at least one image"),
     (lambda d: d.batches("train", 8, "rotate"), "no augmentation 'rotate'"),
     (lambda d: d.batches("tests", 8), "no split 'tests': did you mean test"),
@@ -178,7 +178,7 @@ def test_a_digest_tells_images_labels_and_their_order_and_lets_a_folder_move(dig
 # Batches
 
 def test_batches_are_normalised_by_the_training_images(digits):
-    images = torch.cat([x for x, _ in digits.batches("train", 100)])
+    images = torch.cat([x for x, _ in digits.batches("train", 89)])
     assert abs(images.mean()) < 1e-5 and abs(images.std() - 1) < 1e-4
 
 
@@ -210,7 +210,7 @@ def test_augmentation_is_drawn_for_each_image_and_every_crop_is_a_window(name, m
 def test_training_leaves_out_a_last_batch_that_is_not_full_and_evaluation_keeps_it_and_the_order(digits):
     training, evaluation = data.load("digits", limit=130).batches("train", 64), list(digits.batches("test", 128))
     assert [len(y) for _, y in training] == [64, 64] and len(training) == 2
-    assert [len(y) for _, y in evaluation] == [128, 128, 104]
+    assert [len(y) for _, y in evaluation] == [128, 128, 126]
     assert torch.equal(torch.cat([y for _, y in evaluation]), digits.test.labels)
 
 
