@@ -5,6 +5,8 @@ import ast
 import json
 import os
 import re
+import time
+from copy import deepcopy
 from dataclasses import asdict
 from functools import cache
 from itertools import pairwise
@@ -144,6 +146,40 @@ def assigned(cell) -> set[str]:
     statements = [node for node in python_of(cell).body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     return {node.id for statement in statements for node in ast.walk(statement)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+@each
+def test_the_names_of_an_exercise_belong_to_the_student(path):
+    """A reader who goes up again, or defines them in another cell, loses nothing."""
+    theirs = {node.name for cell in code(path) if tagged(cell, "exercise") for node in python_of(cell).body
+              if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    ours = [assigned(cell) | {node.name for node in python_of(cell).body
+                              if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+            for cell in code(path) if not tagged(cell, "exercise")]
+    assert theirs and not theirs & set().union(*ours)
+
+
+@each
+def test_any_cell_can_be_run_again_after_the_end(path):
+    """From the last to the first, so that none leans on what one above it has just set again. Cells of over a second
+    are left out: most of them train."""
+    notebook = nbformat.read(path, as_version=4)
+    first, cheap, broken = deepcopy(notebook.cells), [], []
+    with execute.kernel(notebook, path.parent, 900, 1) as client:
+        for i, cell in enumerate(first):
+            begun = time.monotonic()
+            client.execute_cell(cell, i)
+            if cell.cell_type == "code" and time.monotonic() - begun < 1:
+                cheap.append(i)
+        for i in reversed(cheap):
+            again = deepcopy(first[i])
+            again.metadata.tags = ["raises-exception"]  # so that all of them are named
+            client.execute_cell(again, i)
+            problems = [f"{o.ename}: {o.evalue}" for o in again.outputs if o.output_type == "error"]
+            if not problems and tagged(first[i], "nbval-check-output") and outputs(again) != outputs(first[i]):
+                problems = [f"now {outputs(again)}, first {outputs(first[i])}"]
+            broken += [f"cell {i}: {problem}\n{first[i].source}" for problem in problems]
+    assert not broken, "\n\n".join(broken)
 
 
 @each
