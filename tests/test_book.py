@@ -39,6 +39,7 @@ FACTS = """() => ({
         .filter(m => !m.querySelector("mjx-container svg") || m.querySelector("[data-mml-node=merror]"))
         .map(m => m.textContent),
     explorers: document.querySelectorAll("div.convolution-explorer table").length,
+    scrolling: [...document.querySelectorAll("pre")].filter(p => p.scrollWidth > p.clientWidth).map(p => p.textContent),
 })"""
 
 # For axe: what is folded away is judged too; of code, one token of each kind, because its colours depend on the kind.
@@ -197,6 +198,11 @@ def test_no_page_asks_another_host_complains_or_scrolls_sideways(visits):
         own = ("file:", "data:", "http://127.0.0.1:")
         assert [url for url in facts["requests"] if not url.startswith(own)] == [], key
         assert facts["complaints"] == [] and facts["width"] <= WIDTHS[key[2]], (key, facts)
+
+
+def test_no_code_and_no_printed_table_of_a_lesson_scrolls_sideways_on_a_desktop(visits):
+    pages = {key: facts for key, facts in visits.items() if key[0].startswith("notebooks/") and key[2] == "desktop"}
+    assert len(pages) > 9 and [(key, text) for key, facts in pages.items() for text in facts["scrolling"]] == []
 
 
 def test_accessible_at_wcag_2_2_aa(visits):
