@@ -248,7 +248,7 @@ def test_a_class_sees_who_solved_what_which_mistakes_were_made_and_where_they_ar
     lines = out[out.index("04 stack"):].splitlines()
     assert lines[0] == "04 stack: solved by 1 of the 4 who tried"
     assert lines[1].split("answered in: ")[1] == "Why 3x3? Two small windows against one large"
-    assert lines[2:4] == [f"    3 x  {told}", "    2 x  Your program raised ZeroDivisionError: division by zero"]
+    assert lines[2:4] == [f"    3 x  {told}", "    2 x  Your program raised ZeroDivisionError: division by zero."]
     monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--class", str(tmp_path / "nowhere")])
     assert cli.main() == 2 and "is no folder" in capsys.readouterr().err
 
@@ -259,6 +259,7 @@ def test_messages_that_differ_in_numbers_alone_are_one_mistake():
     texts = {named(f"Your program raised NameError: name '{name}' is not defined", []) for name in ("nn", "Conv2d")}
     assert texts == {"Your program raised NameError: name ... is not defined"}
     assert named("First. Give each `padding=1`. More.", ["Give each `padding=1`."]) == "Give each `padding=1`."
+    assert named("More than one. A. Or: B.", ["A.", "B.", "C."]) == "A. Or: B."
     assert named("", []) == "a mistake whose name was not kept"
 
 

@@ -1,6 +1,8 @@
 """The checks of the exercises: right answers pass, and each wrong one is told what is wrong with it."""
 
 import ast
+import contextlib
+import copy
 import random
 import re
 import time
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from cnncourse import exercises
 from cnncourse.exercises import LESSONS, behaviour, exercise, googlenet, images
+from cnncourse.layers import LocalResponseNorm
 from cnncourse.tools import progress
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
@@ -44,30 +47,44 @@ def test_the_solution_and_another_right_answer_pass(ex):
 
 
 @programs
-def test_a_mistake_is_told_apart_from_all_others(ex, mistake):
-    for seed in range(SEEDS):
-        result = ex.judge(mistake, random.Random(seed))
-        assert not result and result.outcome == "wrong"
-        assert result.message == " ".join(mistake.__doc__.split())
+def test_a_mistake_is_named(ex, mistake):
+    result = ex.judge(mistake, random.Random(0))
+    assert not result and result.outcome == "wrong"
+    named = result.message.removeprefix("More than one mistake gives these results. ").split(" Or: ")
+    assert " ".join(mistake.__doc__.split()) in named
 
 
 @each
-def test_there_are_four_mistakes_of_the_right_type_and_half_of_them_have_the_right_shape(ex):
+@pytest.mark.parametrize("draws", [SEEDS, pytest.param(200, marks=pytest.mark.soak)])
+def test_every_draw_tells_each_mistake_from_the_solution_and_passes_other_right_answers(ex, draws):
+    for seed in range(100, 100 + draws):
+        cases = ex.cases(random.Random(seed))
+        expected = ex.observations(ex.function, cases)
+        for answer in other_right_answers(ex):
+            assert exercises.same(ex.observations(answer, cases), expected), f"{answer.__name__} in draw {seed}"
+        for mistake in ex.mistakes:
+            with contextlib.suppress(RuntimeError, TypeError, ValueError, LookupError, exercises.WrongForm):
+                pairs = zip(ex.each_observation(mistake, cases), expected, strict=True)
+                assert not all(exercises.same(*pair) for pair in pairs), f"draw {seed} praises: {mistake.__doc__}"
+
+
+@each
+def test_there_are_four_mistakes_and_half_of_those_that_run_have_the_right_shape(ex):
     assert len(ex.mistakes) >= 4
     assert len({" ".join(m.__doc__.split()) for m in ex.mistakes}) == len(ex.mistakes)
     case = ex.cases(random.Random(0))[0]
-    expected = ex.function(*case)
-    answers = [mistake(*case) for mistake in ex.mistakes]
-    kind = nn.Module if isinstance(expected, nn.Module) else type(expected)
-    assert all(isinstance(answer, kind | int | float if kind in (int, float) else kind) for answer in answers)
-    right = shape(ex, expected, case)
-    assert 2 * sum(shape(ex, answer, case) == right for answer in answers) >= len(answers)
+    right, shapes = shape(ex, ex.function(*copy.deepcopy(case)), case), []
+    for mistake in ex.mistakes:
+        with contextlib.suppress(RuntimeError, TypeError, ValueError, LookupError, exercises.WrongForm):
+            shapes.append(shape(ex, mistake(*copy.deepcopy(case)), case))
+    assert 2 * shapes.count(right) >= len(shapes)
 
 
 def shape(ex, value, case):
     seen = ex.observe(value, *case)
     if isinstance(seen, dict):
-        return {key: list(v.shape) if isinstance(v, Tensor) else None for key, v in seen.items()}
+        return {key: list(v.shape) if isinstance(v, Tensor) else None for key, v in seen.items()
+                if not isinstance(seen, exercises.Behaviour) or key.startswith("the output")}
     return list(seen.shape) if isinstance(seen, Tensor) else len(seen) if isinstance(seen, list | tuple) else None
 
 
@@ -131,7 +148,7 @@ def test_an_answer_that_returns_nothing_in_some_cases_is_told_which():
 @each
 def test_a_network_or_a_class_in_place_of_a_function_is_named(ex):
     kind = "class" if isinstance(ex.function, type) else "function"
-    for answer, name in ((nn.Linear(2, 2), "a network (Linear)"), (torch.ones(2, 3), "a tensor of 2 x 3"), (7, "`7`")):
+    for answer, name in ((nn.Linear(2, 2), "a network (Linear)"), (torch.ones(7, 8), "a tensor of 7 x 8"), (7, "`7`")):
         message = ex.judge(answer, random.Random(0)).message
         assert message.startswith(f"`{ex.function.__name__}` must be a {kind}, not {name}.")
     wanted = ex.function(*ex.cases(random.Random(0))[0])
@@ -213,11 +230,264 @@ def test_an_unknown_mistake_is_answered_with_the_first_difference():
         return n * m
 
     assert product.judge(lambda n, m: n + m + 1, random.Random()).message == (
-        "For n = `5`, m = `4`: your answer is `10`, the right one is `20`.")
-    layer = exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.ones(1, n)))(
-        lambda n: nn.Linear(n, 2))
-    message = layer.judge(lambda n: nn.Linear(n, 1), random.Random()).message
-    assert "the number of parameters: your answer is `4`, the right one is `8`" in message
+        "`product(5, 4)`: your answer is `10`, the right one is `20`.")
+    assert product.judge(lambda n, m: m, random.Random()).message == (
+        "Your answer is what would be right if `n` were always 1. `product(2, 3)`: your answer is `3`, the right one "
+        "is `6`.")
+    message = linear.judge(lambda n: nn.Linear(n, 1), random.Random()).message
+    assert message == ("Your result has the shape (4, 1), the right one (4, 2): look at axis 1. Your network holds "
+                       "`Linear(in_features=3, out_features=1, bias=True)`. The right one holds "
+                       "`Linear(in_features=3, out_features=2, bias=True)` there.")
+
+
+@pytest.mark.parametrize("layers, message", [
+    ((nn.Conv2d(2, 4, (3, 3), padding="same"), nn.LocalResponseNorm(5, 5e-4, 0.75, 2), nn.ReLU6()),
+     "Your network holds `ReLU6()`. The right one holds `ReLU()` there."),
+    ((nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(inplace=True), nn.LocalResponseNorm(5, 5e-4, 0.75, 2)),
+     "the output in evaluation: the shape is right, the values are not"),
+    ((nn.Conv2d(2, 4, 3, padding=1), LocalResponseNorm(), nn.ReLU(), nn.BatchNorm2d(4)),
+     "Your network holds a layer `BatchNorm2d`. The right one has none.")])
+def test_a_layer_that_differs_is_named_and_one_that_is_written_in_another_way_is_not(layers, message):
+    @exercise(1, "easy", (), lambda rng: [(2,)], lambda net, n: behaviour(net, 99 * torch.randn(4, n, 5, 6)))
+    def normalised(n):
+        return nn.Sequential(nn.Conv2d(n, 4, 3, padding=1), LocalResponseNorm(), nn.ReLU())
+
+    assert message in normalised.judge(lambda n: nn.Sequential(*layers), random.Random()).message
+
+
+def test_what_is_wrong_with_a_network_can_be_pasted_and_run():
+    message = linear.judge(lambda n: nn.Sequential(nn.Linear(n, 2), nn.Tanh()), random.Random()).message
+    code, values = message.split("```python\n")[1].split("```")
+    *lines, last = code.strip().splitlines()
+    space = {"linear": lambda n: nn.Linear(n, 2), "nn": nn, "torch": torch}
+    exec("\n".join(lines), space)
+    assert f"the right one `{eval(last, space):.5g}`" in values
+
+
+@exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(4, n)))
+def linear(n):
+    return nn.Linear(n, 2)
+
+
+class TwoLayers(nn.Module):
+    """Right, in all but what a subclass changes."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.second, self.first = nn.Linear(n, n), nn.Linear(n, n)
+
+    def forward(self, x):
+        return self.second(self.first(x).relu())
+
+
+class Idle(TwoLayers):
+    def forward(self, x):
+        return self.first(self.first(x).relu())
+
+
+class Detached(TwoLayers):
+    def forward(self, x):
+        return self.second(self.first(x).relu()).detach()
+
+
+class InPlace(TwoLayers):
+    def forward(self, x):
+        out = super().forward(x)
+        with torch.no_grad():
+            x *= 2
+        return out
+
+
+class Capped(TwoLayers):
+    def forward(self, x):
+        return self.second(nn.functional.relu6(self.first(x)))
+
+
+class PlainList(TwoLayers):
+    def __init__(self, n):
+        nn.Module.__init__(self)
+        self.layers = [nn.Linear(n, n), nn.Linear(n, n)]
+
+    def forward(self, x):
+        return self.layers[1](self.layers[0](x).relu())
+
+
+class Lazy(TwoLayers):
+    def __init__(self, n):
+        nn.Module.__init__(self)
+        self.first, self.second = nn.LazyLinear(n), nn.LazyLinear(n)
+
+
+@pytest.mark.parametrize("answer, message", [
+    (Idle, "No gradient reaches `second.weight`"), (Detached, "No gradient passes"), (InPlace, "a tensor in place"),
+    (PlainList, "plain Python list or dict (`layers`)"), (TwoLayers, "agrees"), (Lazy, "agrees"),
+    (Capped, "for inputs a hundred times as large: your answer"),
+    (lambda *, n: TwoLayers(n), "agrees"), (lambda n: TwoLayers(n).double(), "agrees"),
+    (lambda n: TwoLayers(n).half(), "agrees")])
+def test_a_network_is_judged_by_its_gradients_and_by_what_it_does_to_its_input(answer, message):
+    @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(4, n)))
+    def two(n):
+        return nn.Sequential(nn.Linear(n, n), nn.ReLU(), nn.Linear(n, n))
+
+    assert message in two.judge(answer, random.Random()).message
+
+
+def test_what_goes_back_to_an_argument_that_wants_a_gradient_is_compared():
+    @exercise(1, "easy", (), lambda rng: [(torch.tensor([1.0, 2.0, 3.0], requires_grad=True),)])
+    def cubed(t):
+        return t**3
+
+    def backwards(t):
+        (t**3).sum().backward()
+        return t**3
+
+    for answer, message in ((lambda t: t * t * t, "agrees"), (lambda t: (t**3).detach(), "a gradient is cut off"),
+                            (lambda t: t * (t * t).detach(), "a gradient is cut off"),
+                            (lambda t: torch.from_numpy(t.numpy() ** 3), "with numpy"), (backwards, "is used up"),
+                            (lambda t: t.pow_(3), "Work on a copy")):
+        assert message in cubed.judge(answer, random.Random()).message
+
+
+def test_parameters_and_channels_that_differ_are_told():
+    class Two(nn.Module):
+        def __init__(self, n, bend):
+            super().__init__()
+            self.layer, self.bend = nn.Conv2d(n, 4, 1), bend
+
+        def forward(self, x):
+            return torch.cat([self.bend(self.layer(x)), self.layer(x).relu()], 1)
+
+    @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(2, n, 3, 4)))
+    def two(n):
+        return Two(n, torch.relu)
+
+    for answer, message in ((lambda n: Two(n, torch.tanh), "Of the channels that come out, 0, 1, 2, 3 are not right."),
+                            (lambda n: nn.Sequential(nn.Conv2d(n, 8, 1), nn.Tanh()),
+                             "has 32 parameters, the right one 16.")):
+        assert message in two.judge(answer, random.Random()).message
+
+
+def test_merged_layers_do_what_several_layers_do():
+    class Several(nn.Module):
+        def __init__(self, *sizes):
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Conv2d(3, n, 1) for n in sizes)
+
+        def forward(self, x):
+            return torch.cat([layer(x) for layer in self.layers], dim=1)
+
+    def seen(net):
+        return behaviour(net, torch.ones(2, 3, 1, 1), merged=((2, 4),))
+
+    right = seen(Several(2, 4))
+    assert exercises.same(seen(Several(6)), right)
+    assert exercises.same(seen(nn.Sequential(nn.Flatten(), nn.Linear(3, 6), nn.Unflatten(1, (6, 1, 1)))), right)
+    assert not exercises.same(seen(Several(4, 2)), right)
+
+
+@pytest.mark.parametrize("answer, clue", [
+    (lambda n, m: -abs(n - m) - m, "`minus(2, 3)`: your answer"), (lambda n, m: m - n, "were exchanged"),
+    (lambda n, m: 3 * n - 3 * m, "3 times the right one"),
+    (lambda n, m: n - m + 2, "2 too large"), (lambda n, m: 7, "`7` whatever the arguments"),
+    (lambda n, m: abs(n - m), "without its sign"), (lambda n, m: max(n - m, 0), "as a ReLU does"),
+    (lambda n, m: (n, m), "One number is asked for"), (lambda n, m: n, "if `m` were always 0"),
+    (lambda n, m: n - m * m, "if `m` were squared")])
+def test_how_a_wrong_number_relates_to_the_right_one_is_told(answer, clue):
+    @exercise(1, "easy", (), lambda rng: [(2, 3), (5, 4), (7, 12)])
+    def minus(n, m):
+        return n - m
+
+    assert clue in minus.judge(answer, random.Random()).message
+
+
+@pytest.mark.parametrize("answer, clue", [
+    (lambda t: (t.square() + 1)[None], "axes of length 1"), (lambda t: t.mT.square() + 1, "`t` were transposed"),
+    (lambda t: t[1:].square() + 1, "without its first entry"), (lambda t: [2.0], "A tensor is asked for"),
+    (lambda t: {"a": t}, "A tensor is asked for"), (lambda t: torch.zeros(3, 2), "has the shape")])
+def test_how_a_wrong_tensor_relates_to_the_right_one_is_told(answer, clue):
+    @exercise(1, "easy", (), lambda rng: [(torch.arange(6.0).reshape(2, 3),), (torch.arange(12.0).reshape(4, 3),)])
+    def squared(t):
+        return t.square() + 1
+
+    assert clue in squared.judge(answer, random.Random()).message
+
+
+def test_the_right_parts_of_a_result_are_told_from_the_wrong_ones():
+    @exercise(1, "easy", (), lambda rng: [(2, 3), (5, 4), (7, 3)])
+    def both(n, m):
+        return {"sum": n + m, "product": n * m}
+
+    message = both.judge(lambda n, m: {"sum": n + m, "product": -n * m}, random.Random()).message
+    assert message.startswith("Right: sum. Not right: product. Your answer has the wrong sign everywhere. `both(2, 3)`")
+    assert "has no `product`" in both.judge(lambda n, m: {"sum": n + m}, random.Random()).message
+
+
+def test_what_a_call_leaves_behind_is_compared_too():
+    @exercise(1, "easy", (), lambda rng: [([3, 1], nn.Dropout())])
+    def smallest(values, net):
+        return min(values)
+
+    def sorts(values, net):
+        values.sort()
+        return values[0]
+
+    def evaluates(values, net):
+        net.eval()
+        return min(values)
+
+    def switches_off(values, net):
+        torch.set_grad_enabled(False)
+        return min(values)
+
+    for answer, message in ((sorts, "changes its argument `values`"), (evaluates, "changed: whether it trains or"),
+                            (switches_off, "no gradients are computed any more")):
+        result = smallest.judge(answer, random.Random())
+        assert result.outcome == "wrong" and message in result.message
+    assert torch.is_grad_enabled() and smallest.judge(lambda values, net: sorted(values)[0], random.Random())
+
+
+def test_mistakes_with_equal_results_are_all_named():
+    double = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled)
+    double.mistakes_as_edits(("n + n", "n + 0", "You add nothing."), ("n + n", "n * 1", "You multiply by one."))
+    assert double.judge(lambda n: n, random.Random()).message == (
+        "More than one mistake gives these results. You add nothing. Or: You multiply by one.")
+
+
+def test_an_unchanged_program_is_not_attempted_and_a_changed_one_without_effect_is_wrong():
+    repair = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled)
+    repair.as_it_came("n + n", "n")
+    for text, outcome in (("return n", "not attempted"), ("'as it came'\n  return n  # ?", "not attempted"),
+                          ("m = n\n  return m", "wrong")):
+        space = {}
+        exec(f"def doubled(n):\n  {text}", space)
+        assert repair.judge(space["doubled"], random.Random()).outcome == outcome
+
+
+def test_a_number_may_come_in_another_form_but_not_with_its_graph():
+    for value in (torch.tensor(2.0), torch.tensor([2.0]), torch.tensor(2, dtype=torch.float64)):
+        assert exercises.same(value, 2.0)
+    for value in ({"mean": 1.0, "std": 2.0}, [1.0, 2.0], torch.tensor([1.0, 2.0])):
+        assert exercises.same(value, (1.0, 2.0))
+    assert not exercises.same(torch.tensor(2.0, requires_grad=True), 2.0)
+    assert not exercises.same(torch.tensor([2.0, 2.0]), 2.0)
+    assert exercises.same(torch.tensor([torch.nan, 2.0]), torch.tensor([torch.nan, 2.0]))
+
+
+def test_a_large_whole_number_must_be_right_to_the_last_digit():
+    assert exercises.same(1e9, 10**9) and not exercises.same(10**9 + 1, 10**9)
+
+
+def test_an_error_of_the_answers_own_is_told_with_its_line_and_the_call():
+    @exercise(1, "easy", (), lambda rng: [(2, [0.5])])
+    def product(n, m):
+        return n * m[0]
+
+    def answer(n, m):
+        return n * m[7]
+
+    assert product.judge(answer, random.Random()).message == (
+        "Your program raised IndexError: list index out of range.\n\nIt was raised in `return n * m[7]`. "
+        "The call was `product(2, [0.5])`.")
 
 
 def test_a_result_with_too_many_parts_is_told_which():
@@ -225,8 +495,8 @@ def test_a_result_with_too_many_parts_is_told_which():
     def both(n):
         return {"sum": n + n}
 
-    assert "For n = `2`, product: your answer is `4`" in both.judge(lambda n: {"sum": 4, "product": 4},
-                                                                   random.Random()).message
+    assert "`both(2)`, product: your answer is `4`" in both.judge(lambda n: {"sum": 4, "product": 4},
+                                                                  random.Random()).message
 
 
 def test_checks_are_noted_and_blanks_are_not(tmp_path, monkeypatch):

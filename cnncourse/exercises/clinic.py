@@ -5,13 +5,14 @@ symptom and leave the program wrong.
 """
 
 import io
+from contextlib import suppress
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..models.resnet import Basic, zero_padding
-from . import behaviour, exercise
+from . import WrongForm, behaviour, exercise, same, tensors
 
 batch_size = 16  # a setting of the notebook: a program that reads it from there must find it here too
 
@@ -21,6 +22,11 @@ def made(rng, build, *arguments):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.randrange(2**31))
         return build(*arguments)
+
+
+def leaves(rng, *shapes):
+    """Random tensors that want a gradient."""
+    return [made(rng, torch.randn, *shape).requires_grad_() for shape in shapes]
 
 
 def sized(net, x):
@@ -62,7 +68,17 @@ head.mistakes_as_edits(
      "dropout, and two linear layers in a row are no more than one."),
     ("nn.Dropout(0.5),\n        nn.Linear(16, n_out)", "nn.Linear(16, n_out), nn.Dropout(0.5)",
      "The dropout came to stand behind the last layer, where it sets half of the answers to zero. It belongs where "
-     "it stood, behind the second ReLU."))
+     "it stood, behind the second ReLU."),
+    ("n_in, 32), nn.ReLU(),", "n_in, 32),", "The first ReLU is gone. It was right as it came."),
+    ("nn.Linear(16, n_out)", "nn.Linear(16, n_out), nn.ReLU()",
+     "A ReLU follows the last layer. Logits may be negative."),
+    ("nn.Linear(16, n_out)", "nn.Linear(16, n_out), nn.Softmax(1)",
+     "A softmax follows the last layer. The program ended with logits."),
+    ("nn.ReLU(),\n        nn.Dropout(0.5),\n        nn.Linear(32", "nn.ReLU(),\n        nn.Linear(32",
+     "The first dropout is gone. It was right as it came."),
+    ("nn.ReLU(),\n        nn.Dropout(0.5),\n        nn.Linear(32", "nn.ReLU(),\n        nn.Linear(32",
+     "nn.Dropout(0.5),\n        nn.Linear(16", "nn.Linear(16",
+     "Both dropouts are gone. They were right as they came."))
 
 
 @exercise(minutes=4, level="easy",
@@ -101,15 +117,20 @@ small_net.mistakes_as_edits(
      "what a ReLU leaves of it. The old `forward` had the right order."),
     ("self.head(maps", "(maps",
      "This `forward` ends at the means of the maps: the linear layer is never called, and no ten classes come out. "
-     "The old one had all three steps."))
+     "The old one had all three steps."),
+    ("maps.mean", "maps.sum", "This `forward` adds up each map. The old one took the mean."),
+    ("maps.mean", "maps.amax", "This `forward` takes the maximum of each map. The old one took the mean."),
+    ("self.head(maps.mean(dim=(2, 3)))", "self.head(maps.mean(dim=(2, 3))).softmax(1)",
+     "A softmax ends this `forward`. The old one gave logits."),
+    ("padding=1", "padding=0", "The convolution has lost its padding. Nothing in `__init__` was wrong."))
 
 
 @exercise(minutes=3, level="easy",
           hints=("The message does not speak of your list. Which other object stands before a square bracket?",
                  "Round brackets call, square brackets look something up.",
                  "The second argument is the axis along which to join. Keep both arguments, change the brackets."),
-          cases=lambda rng: [(list(made(rng, torch.randn, 3, n, 3, 4, 5)),)
-                             for n in (2, 1, rng.randint(3, 5))])
+          cases=lambda rng: [(leaves(rng, *[shape] * n),) for n, shape in (
+              (2, (1, 2, 1, 3)), (1, (2, 3, 4, 5)), (rng.randint(3, 5), (2, 3, 4, 5)))])
 def joined(branches):
     """The outputs of several branches, all of the same shape N x C x H x W, one behind the other along the channels,
     after a ReLU."""
@@ -125,6 +146,8 @@ joined.mistakes_as_edits(
      "`torch.stack` lays the branches on a new axis, so the result has five. The channels are an axis that is "
      "already there."),
     (".relu()", "", "The ReLU is lost: negative numbers come out."),
+    ("(branches, 1)", "(branches, 2)", "They are joined along the rows. N x C x H x W: the channels are dimension 1."),
+    ("(branches, 1)", "(branches[::-1], 1)", "They are joined in reverse order. The first branch comes first."),
     ("(branches, 1)", "(branches).reshape(len(branches[0]), -1, *branches[0].shape[2:])",
      "The shape is right, the numbers are not: they were joined along the batch and then pressed into shape, which "
      "mixes different images. A reshape never moves an axis."))
@@ -169,8 +192,7 @@ vgg_for.mistakes_as_edits(
           hints=("How many rows has the first matrix of the message, and how many images has the batch?",
                  "`view` is told the number of rows, and fits the columns to it. Who tells it?",
                  "The number of images is `len(maps)`; or let `maps.flatten(1)` keep the first axis as it is."),
-          cases=lambda rng: [(made(rng, torch.randn, n, 4, 4, 4), made(rng, torch.randn, 64, 10))
-                             for n in (8, 16, rng.randint(2, 7))])
+          cases=lambda rng: [tuple(leaves(rng, (n, 4, 4, 4), (64, 10))) for n in (8, 16, rng.randint(2, 7), 1, 20)])
 def logits(maps, weight):
     """The last layer by hand: each image's maps, C x H x W, written in one row, times the matrix `weight`. One row
     comes out for each image, however many there are."""
@@ -233,8 +255,8 @@ pooled.mistakes_as_edits(
                  "It is the width. The residual has 16 columns, `x` has 32: the channels are fine.",
                  "Take every second row and column of `x` with a slice of step 2."),
           cases=lambda rng: [
-              (made(rng, torch.randn, 2, 2 * n, h, w), made(rng, torch.randn, 2, n, 2 * h, 2 * w)) for n, h, w in
-              ((4, 6, 8), (rng.randint(2, 5), rng.randint(4, 7), rng.randint(8, 11)))])
+              tuple(leaves(rng, (images, 2 * n, h, w), (images, n, 2 * h, 2 * w))) for images, n, h, w in
+              ((2, 4, 6, 8), (1, 1, 1, 2), (3, rng.randint(4, 5), rng.randint(6, 7), rng.randint(8, 11)))])
 def added(residual, x):
     """relu(residual + shortcut). The residual has twice the channels of `x`, and half its rows and columns. The
     shortcut gives every second row and column of `x`, beginning with the first, and channels of zeros behind those of
@@ -255,6 +277,15 @@ added.mistakes_as_edits(
     ("x[:, :, ::2, ::2]", "x", "return (residual", "return (F.interpolate(residual, size=x.shape[2:])",
      "Here the residual was enlarged to the size of `x`. The message is gone, and so is the halving: the next stage "
      "gets a map four times too large."),
+    ("x[:, :, ::2, ::2]", "F.max_pool2d(x, 2)",
+     "It fits, by the largest of 2x2 pixels. That is another shortcut: every second row and column is asked for."),
+    ("x[:, :, ::2, ::2]", "x[:, :, 1::2, 1::2]",
+     "You begin with the second row and column. Every second one is taken from the first on."),
+    ("(residual + shortcut).relu()", "residual + shortcut", "The ReLU after the sum is lost."),
+    ("(residual + shortcut).relu()", "residual.relu() + shortcut",
+     "The ReLU stands before the sum. It belongs to the sum, as it came."),
+    ("return (residual + shortcut)", "return residual",
+     "The shortcut is not added any more: the message is gone, and so is `x`."),
     ("0, more", "more, 0",
      "The width is right now, but the channels of zeros stand before those of `x`. They were right as they came: the "
      "message was not about channels."),
@@ -308,21 +339,12 @@ class Cut(nn.Module):
         return x.detach()
 
 
-def trained(net, x):
-    """Behaviour, and the gradient that reaches the input in training."""
-    seen = behaviour(net, x.clone())
-    torch.manual_seed(0)
-    x.requires_grad_()
-    gradient, = torch.autograd.grad(net(x).square().sum(), x, allow_unused=True)
-    return seen | {"the gradient at the input": torch.zeros_like(x) if gradient is None else gradient}
-
-
 @exercise(minutes=5, level="medium",
           hints=("In evaluation, and without a backward pass, nothing fails. What does a layer do in training alone?",
                  "The way back through a ReLU needs the numbers that the ReLU gave out. Who has written over them?",
                  "Two layers write over their input. For one of them that is harmless; take `inplace` from the other."),
           cases=lambda rng: [(rng.randint(5, 9), rng.randint(2, 4)) for _ in range(3)],
-          observe=lambda net, n_in, n_out: trained(net, torch.randn(4, n_in)))
+          observe=lambda net, n_in, n_out: behaviour(net, torch.randn(4, n_in)))
 def classifier(n_in, n_out):
     """A linear layer to 32 units, a ReLU, a dropout of 0.5 and a linear layer to `n_out` classes, which can be
     trained."""
@@ -348,14 +370,38 @@ classifier.mistakes_as_edits(
 
 
 def at_the_start(net, width):
-    """Depth, and how much the logits of 16 different pictures differ before any training."""
-    pictures = torch.randn(16, 3, 1, 1) + 0.5 * torch.randn(16, 3, 8, 8)  # each of another colour
+    """How the network is built, and how much the logits of 16 different pictures differ before any training."""
+    if not isinstance(net, nn.Module):
+        raise WrongForm("A network, an `nn.Module`, is asked for.")
+    pictures = (torch.randn(16, 3, 1, 1) + 0.5 * torch.randn(16, 3, 8, 8)).double()  # each of another colour
+    convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)]
+    outputs = []
+
+    def remember(layer, inputs, output):
+        outputs.append(output)
+        return output.clone()  # which a ReLU may overwrite
+
+    def amount(values):
+        spread = values.std(dim=0).max().item()
+        return ("far too much" if spread >= 100 else "enough" if spread > 2e-3 else "a little" if spread > 5e-7 else
+                "almost nothing" if spread > 1e-11 else "nothing")
+
+    hooks = [layer.register_forward_hook(remember) for layer in convolutions]
     with torch.no_grad():
-        spread = net.double().train()(pictures.double()).std(dim=0).max().item()  # float32 rounds the smallest to 0
-    amount = ("far too much" if spread >= 100 else "enough" if spread > 2e-3 else "a little" if spread > 5e-7 else
-              "almost nothing" if spread > 1e-11 else "nothing")
-    depth = sum(isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) for layer in net.modules())
-    return {"the number of 3x3 convolutions": depth, "what the logits of different images differ by": amount}
+        differ = amount(net.double().train()(pictures))  # float32 rounds the smallest to 0
+    arrives = amount(outputs[-1]) if outputs else "nothing"
+    outputs.clear()
+    logits = net.eval()(pictures)
+    for hook in hooks:
+        hook.remove()
+    gradients = torch.autograd.grad(logits.sum(), outputs) if logits.requires_grad else []
+    return {"the number of 3x3 convolutions": len(convolutions),
+            "their output channels": sorted({layer.out_channels for layer in convolutions}),
+            "the number of those that a ReLU follows": sum((g == 0).float().mean().item() > 0.01 for g in gradients),
+            "the number of classes": logits.shape[1],
+            "what the logits of different images differ by": differ,
+            "what of it the last convolution still sees": arrives,
+            "whether the same image has the same logits twice": torch.equal(logits, net(pictures))}
 
 
 @exercise(minutes=6, level="medium",
@@ -379,6 +425,8 @@ def deep(width):
 
 deep.as_it_came('nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")\n        ', "")
 deep.mistakes_as_edits(
+    ("layers += [convolution, nn.ReLU()]", "layers += [convolution]",
+     "The ReLUs are gone. Then the sixteen convolutions are one linear map: each is followed by a ReLU."),
     ("range(16)", "range(6)",
      "A network of six convolutions learns, that is true. But the task is a deep one: you have removed the patient. "
      "Let the signal through all sixteen."),
@@ -395,17 +443,23 @@ deep.mistakes_as_edits(
 
 
 def weights_and_biases(net, width):
-    """Deviation of the weights and mean of the biases of both convolutions, and whether a forward pass leaves them."""
+    """Deviation of the weights and mean of weights and biases, whether a forward pass leaves them, and behaviour."""
+    found = {}
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
-    seen = {f"in convolution {i}, {what}": round(value.item(), digits) for i, c in enumerate(convolutions[:2], 1)
-            for what, value, digits in (("the deviation of the weights", c.weight.std(), 2),
-                                        ("the mean of the biases", c.bias.mean(), 1))}
+    for i, layer in enumerate(sorted(convolutions, key=lambda layer: layer.in_channels)[:2], 1):
+        deviation = layer.weight.std().item()
+        found |= {f"in convolution {i}, the deviation of the weights": round(deviation, 2),
+                  f"in convolution {i}, whether that is 0.01": 0.009 < deviation < 0.011,
+                  f"in convolution {i}, the mean of the weights": round(layer.weight.mean().item(), 2) + 0.0,
+                  f"in convolution {i}, the mean of the biases": round(layer.bias.mean().item(), 1) + 0.0}
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.fill_(0.5)  # as if training had moved it
         net(torch.randn(1, 3, 12, 12))
     kept = all((parameter == 0.5).all() for parameter in net.parameters())
-    return seen | {"what training has learned after one more forward pass": "kept" if kept else "lost"}
+    found["what training has learned after one more forward pass"] = "kept" if kept else "lost"
+    seen = behaviour(net, torch.randn(2, 3, 12, 13)) if kept else {}
+    return seen and {**found, **seen} or found
 
 
 @exercise(minutes=5, level="medium",
@@ -445,7 +499,18 @@ Tower.mistakes_as_edits(
      "and do not write it anew."),
     ("std=0.01", "std=0.1",
      "The deviation of the weights is 0.1 now. That is the root of 0.01, as if 0.01 were the variance; the task "
-     "gives the deviation, and so does `std`."))
+     "gives the deviation, and so does `std`."),
+    ("(self.first, 0.0), (self.second, 1.0)", "(self.first, 1.0), (self.second, 0.0)",
+     "The biases are exchanged: 0 in the first convolution, 1 in the second, as the method has it."),
+    ("std=0.01", "mean=1.0, std=0.01", "The weights have a mean of 1. It is 0."),
+    ("nn.init.normal_(layer.weight, std=0.01)", "nn.init.constant_(layer.weight, 0.01)",
+     "All weights are 0.01. They are random, with mean 0 and *deviation* 0.01."),
+    ("nn.init.normal_(layer.weight, std=0.01)", "nn.init.uniform_(layer.weight, -0.01, 0.01)",
+     "Numbers spread evenly from -0.01 to 0.01 have a deviation of 0.006. The method that the program holds is right."),
+    ("self.second(self.first(x).relu()).relu()", "self.second(self.first(x).relu())",
+     "The ReLU behind the second convolution is gone. `forward` was right as it came."),
+    ("self.first(x).relu()", "self.first(x)",
+     "The ReLU behind the first convolution is gone. `forward` was right as it came."))
 
 
 # The state of a notebook
@@ -453,13 +518,16 @@ Tower.mistakes_as_edits(
 
 def two_runs(cells):
     """Sum and number of batches when the cells run, and when those after the first run again with smaller batches."""
-    kernel, seen = {"images": torch.randn(24), "batch_size": 8}, {}
+    images, size = torch.randn(26), 8  # the last batch is smaller
+    kernel, seen = {"images": images, "batch_size": size}, {}
     for run, again in (("first", cells), ("second", cells[1:])):
         for cell in again:
             exec(cell, kernel)
         seen |= {f"in the {run} run, the total": kernel["total"],
-                 f"in the {run} run, the number of batches": len(kernel["loader"])}
-        kernel["batch_size"] = 4
+                 f"in the {run} run, the number of batches": len(kernel["loader"]),
+                 f"after the {run} run, `images` and `batch_size` are those from before":
+                     kernel["images"] is images and kernel["batch_size"] == size}
+        kernel["batch_size"] = size = 4
     return seen
 
 
@@ -489,6 +557,11 @@ cells.mistakes_as_edits(
     ("for batch", r"def add(total):\n    for batch", '"    total', '"        total', "item()", r"item()\nadd(total)",
      "A function keeps its loop variable to itself, which is a good idea. It keeps its sum to itself too: `total` in "
      "the notebook stays 0."),
+    ("images, batch_size", "images, 8",
+     "The size of the batches is a number now. When `batch_size` changes, the loader does not hear of it."),
+    ("images, batch_size", "images, batch_size, drop_last=True",
+     "The last batch is dropped where it is smaller. The sum is over all images."),
+    ("batch.sum", "batch.mean", "The means of the batches are added up. The sum over all images is wanted."),
     (r'"total = 0\n"', "", "import data", r"import data\ntotal = 0",
      "The loop has a name of its own now. But `total = 0` went into the first cell, which does not run again: the "
      "second run adds to the sum of the first."))
@@ -526,7 +599,22 @@ losses.mistakes_as_edits(
     ("range(epochs)", "range(10)",
      "The number of epochs was given a value of its own, so whatever the caller asks for, ten come out."),
     ("return history", "return []",
-     "The list that is returned was made to silence the last NameError, and nothing is ever put into it."))
+     "The list that is returned was made to silence the last NameError, and nothing is ever put into it."),
+    ("        optimizer.zero_grad()\n", "",
+     "`zero_grad` is gone, so each step goes along the sum of all gradients so far."),
+    ("        optimizer.zero_grad()\n        loss.backward()", "        loss.backward()\n        optimizer.zero_grad()",
+     "The gradients are set to zero between `backward` and `step`: nothing is learned. Before `backward` they are."),
+    ("        optimizer.step()\n", "", "`step` is gone: the weights never move."),
+    ("lr=0.1", "lr=0.01", "The learning rate is not 0.1."),
+    ("lr=0.1", "lr=0.1, momentum=0.9", "The optimizer has a momentum now. Plain gradient descent is asked for."),
+    ("torch.optim.SGD", "torch.optim.Adam", "The optimizer is Adam now. Gradient descent is asked for: SGD."),
+    ("history.append(loss.item())", "history.append(F.cross_entropy(model(images), labels).item())",
+     "The loss is taken after the step. The one before each step is asked for."),
+    ("(model(images), labels)", "(model(images).softmax(1), labels)",
+     "A softmax stands before `F.cross_entropy`, which applies one itself."),
+    ("(model(images), labels)", "(model(images), labels, reduction='sum')",
+     "The losses of the images are summed. Their mean is what the program computed."),
+    ("return history", "return history[:1]", "The list ends after the first step. Is `return` inside the loop?"))
 
 
 # The second sitting: programs that run
@@ -547,23 +635,33 @@ def network_with_batchnorm(channels=3, classes=4):
 
 def as_tensor(numbers, *case):
     """Compared with the tolerance of tensors: a sum in another order differs in its last digits."""
-    return torch.as_tensor(numbers)
+    parts = list(numbers.values()) if isinstance(numbers, dict) else numbers
+    if any(t.requires_grad for t in tensors(numbers)):
+        raise WrongForm("The number still carries its graph, which keeps all that it was computed from in memory. "
+                        "A plain number is wanted: `.item()`, or `torch.no_grad()` around the computation.")
+    parts = torch.as_tensor(parts, dtype=torch.double)
+    return parts.reshape(()) if parts.numel() == 1 and not isinstance(numbers, list | tuple) else parts
 
 
 # 14. A batch of 36 becomes one of 25
 
 def seen_of_head(head, channels, size, classes):
-    def attempt(maps):
-        try:
-            return head(maps)
-        except Exception:
-            return "an error"
-
     seen = behaviour(head, torch.randn(36, channels, size, size))
-    seen["the output for a last batch of 7 images"] = attempt(torch.randn(7, channels, size, size))
-    rows = attempt(torch.randn(size**2, channels, size - 1, size - 1))
-    return seen | {"one row for each image, or an error, where the maps do not fit":
-                   rows == "an error" if isinstance(rows, str) else len(rows) == size**2}
+    for n in (7, 1):
+        try:
+            seen[f"the output for a batch of {n}"] = head(torch.randn(n, channels, size, size)).detach()
+        except Exception:
+            seen[f"the output for a batch of {n}"] = "an error"
+    for side in (size - 1, size + 1):
+        maps, fits = torch.randn(size**2, channels, side, side, requires_grad=True), "as asked"
+        with suppress(Exception):  # the linear layer refuses them, as it should
+            rows = head(maps)
+            if len(rows) != len(maps):
+                fits = f"{len(rows)} rows for {len(maps)} images"
+            elif not rows.requires_grad or not torch.autograd.grad(rows.sum(), maps)[0].all():
+                fits = "rows on which some pixels have no effect"
+        seen[f"what comes out for maps of {side} x {side}, an error or one row for each image"] = fits
+    return seen
 
 
 @exercise(minutes=4, level="easy",
@@ -606,8 +704,9 @@ FlatHead.mistakes_as_edits(
           hints=("What does `F.cross_entropy` return for a batch: a sum or a mean?",
                  "A sum of means, divided by a number of images: the units do not fit.",
                  "Undo the mean with `* len(labels)` before you add, and divide by the number of images at the end."),
-          cases=lambda rng: [made(rng, lambda: (nn.Sequential(nn.Flatten(), nn.Linear(108, 4)),
-                                                batches_of(8, 8, rng.randint(2, 5)))) for _ in range(2)],
+          cases=lambda rng: [made(rng, lambda sizes=sizes: (nn.Sequential(nn.Flatten(), nn.Linear(108, 4)).eval(),
+                                                            batches_of(*sizes)))
+                             for sizes in ((8, 8, rng.randint(2, 5)), (6, 1), (20,))],
           observe=as_tensor)
 def mean_loss(net, batches):
     """The mean cross-entropy over all images of all batches, as a number. The last batch may be smaller."""
@@ -629,20 +728,31 @@ mean_loss.mistakes_as_edits(
     ("in batches:", "in batches[:-1]:",
      "The last batch is left out. The batches that remain have one size, which makes the sum easy, but some images "
      "are never counted."),
+    ("count += len(labels)", "count += 8",
+     "The number of images is counted in eights. The last batch may be smaller."),
+    ("(net(images), labels)", "(net(images).softmax(1), labels)",
+     "A softmax stands before `F.cross_entropy`, which applies one itself."),
+    ("total += F.cross_entropy(net(images), labels).item()",
+     "total += F.cross_entropy(net(images), labels, reduction='sum').item()",
+     "The loss of a batch is a sum already, and you multiply it by the number of images once more."),
     ("total / count", "total",
      "This is the sum over all images: twice the images, twice the loss. Divide by their number, once, at the end."))
 
 
 # 16. A normalisation that does nothing
 
+def pixels_of(*sizes):
+    """Random images, one set for each size, whose channels differ in brightness."""
+    return tuple((torch.rand(n, 3, 16, 16) * torch.tensor([90.0, 250.0, 160.0]).reshape(3, 1, 1)
+                  + torch.rand(1, 1, 16, 16) * 5).byte() for n in sizes)
+
+
 @exercise(minutes=5, level="medium",
           hints=("What are mean and deviation of each channel, before and after?",
                  "`Normalize(mean, std)` subtracts and divides. It measures nothing.",
                  "Measure `training / 255` over images, rows and columns, `dim=(0, 2, 3)`, and normalise `images` with "
                  "these numbers."),
-          cases=lambda rng: [made(rng, lambda: tuple(
-              (torch.rand(n, 3, 16, 16) * torch.tensor([90.0, 250.0, 160.0]).reshape(3, 1, 1)
-               + torch.rand(1, 1, 16, 16) * 5).byte() for n in (64, 9))) for _ in range(2)])
+          cases=lambda rng: [made(rng, pixels_of, 64, n) for n in (9, 1)])
 def standardised(training, images):
     """Images, N x 3 x H x W with pixels from 0 to 255, made ready for a network: in each channel the training images
     would get mean 0 and deviation 1. `training`: the training images; `images`: those to be changed."""
@@ -662,6 +772,19 @@ standardised.mistakes_as_edits(
     ("statistic(dim=(0, 2, 3)).reshape(3, 1, 1)", "statistic()",
      "One mean and one deviation for all three channels: dark blue pixels stay darker than the others. Keep the "
      "channels apart."),
+    ("pixels.mean, pixels.std", "pixels.mean, pixels.var",
+     "You divide by the variance. Its root is the deviation."),
+    ("(images / 255 - mean) / std", "(images / 255 - mean)",
+     "The mean is subtracted, and the deviation is left as it is."),
+    ("images / 255 -", "images -",
+     "The numbers are measured on pixels from 0 to 1, and the images keep theirs from 0 to 255. Divide both."),
+    ("- mean", "+ mean", "You add the mean. Subtract it."),
+    ("(images / 255 - mean)", "(images / 255 - (images / 255).mean((2, 3), keepdim=True))",
+     "Each image loses its own mean, so that all become equally bright. One mean for each channel, of the training "
+     "images, is taken from all."),
+    ("(images / 255 - mean) / std", "(images / 255 - torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1))"
+     " / torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)",
+     "These are ImageNet's numbers. Measure those of the training images."),
     ("training / 255", "training.float()",
      "The numbers are measured on pixels from 0 to 255 and used on pixels from 0 to 1. Divide both by 255, or "
      "neither."))
@@ -674,8 +797,9 @@ standardised.mistakes_as_edits(
                  "in the paper, symbol by symbol.",
                  "PyTorch takes the mean of the squares over n channels, the paper their sum.",
                  "A sum is n times a mean, so PyTorch's layer needs `alpha * n`."),
-          cases=lambda rng: [(made(rng, lambda: 50 * torch.rand(2, 9, 4, 5)), n, rng.choice((1e-4, 3e-4)),
-                              0.75, 2.0) for n in (5, 3, 7)])
+          cases=lambda rng: [(50 * made(rng, torch.randn, 2, c, 4, 5), n, rng.choice((1e-4, 3e-4)), beta, k)
+                             for c, n, beta, k in
+                             ((9, 5, 0.75, 2.0), (9, 3, 0.75, 2.0), (9, 7, 0.5, 1.5), (2, 5, 1.0, 1.0))])
 def response_norm(x, n, alpha, beta, k):
     """Local response normalisation as AlexNet's paper prints it: each value is divided by (k + alpha * s) ** beta,
     where s is the sum of the squares at the same pixel in n neighbouring channels."""
@@ -686,6 +810,15 @@ response_norm.as_it_came("alpha * n", "alpha")
 response_norm.mistakes_as_edits(
     ("alpha * n", "alpha / n",
      "The right factor on the wrong side: PyTorch has divided by n once already, and you divide once more."),
+    ("alpha * n", "alpha * n * n", "PyTorch has divided by n once. You multiply by it twice."),
+    ("alpha * n", "alpha * 5", "The 5 is that of AlexNet. The factor is `n`."),
+    ("alpha * n, beta, k", "alpha * n, k=k", "`beta` is not handed on: PyTorch takes 0.75 then."),
+    ("alpha * n, beta, k", "alpha * n, k, beta",
+     "`beta` and `k` are exchanged. PyTorch's order is size, alpha, beta, k."),
+    ("nn.LocalResponseNorm(n, alpha * n, beta, k)(x)", "x / (k + alpha * x.square().sum(1, keepdim=True)) ** beta",
+     "The sum runs over all channels. It runs over n neighbours, fewer at the ends."),
+    ("nn.LocalResponseNorm(n, alpha * n, beta, k)(x)", "x * (x / nn.LocalResponseNorm(n, alpha * n, beta, k)(x))",
+     "You multiply by the power. Divide by it."),
     ("alpha * n", "5e-4",
      "0.0005 stands in the program. That is right for AlexNet, with its five channels and its alpha, and for nothing "
      "else: compute it from `n` and `alpha`."),
@@ -769,7 +902,10 @@ SumBlock.mistakes_as_edits(
      "that stands in the wrong place."),
     ("(x + self.residual(x)).relu()", "x.relu() + self.residual(x)",
      "The ReLU went to x, before the sum. The shortcut is to carry x as it is, and the sum is what the ReLU belongs "
-     "to."))
+     "to."),
+    ("nn.BatchNorm2d(channels), nn.ReLU()", "nn.ReLU(), nn.BatchNorm2d(channels)",
+     "The first ReLU stands before the batch normalisation. It was right as it came: behind it."),
+    ("x + self.residual(x)", "self.residual(x)", "x is not added any more."))
 
 
 # 20. One block too many
@@ -778,7 +914,8 @@ SumBlock.mistakes_as_edits(
           hints=("How many blocks come out for a depth of 1?",
                  "The first block is there before the loop begins.",
                  "`range(depth - 1)`."),
-          cases=lambda rng: [(n, 2 * n, depth, 2) for n in [rng.randint(2, 4)] for depth in (3, 1)],
+          cases=lambda rng: [(n, 2 * n, depth, stride) for n in [rng.randint(2, 4)]
+                             for depth, stride in ((3, 2), (1, 2), (2, 1))],
           observe=lambda net, n_in, n_out, depth, stride: behaviour(net, torch.randn(2, n_in, 8, 8)))
 def blocks_in_stage(n_in, n_out, depth, stride):
     """A stage of `depth` blocks. The first goes from `n_in` to `n_out` channels with the stride; the others keep the
@@ -807,11 +944,19 @@ blocks_in_stage.mistakes_as_edits(
 
 # 21. The best epoch
 
+def first_of_equals(value, rows):
+    """Of epochs that are equal in validation, the last one is as good a choice as the first."""
+    best = max(row["validation"] for row in rows)
+    first, *_, last = [(row["epoch"], row["test"]) for row in rows if row["validation"] == best] * 2
+    return first if same(value, last) else value
+
+
 @exercise(minutes=3, level="easy",
           hints=("Which set decides, and which set reports? May one set do both?",
                  "The largest of many noisy numbers is larger than the truth.",
                  "Take the row with the largest `validation` accuracy, and return its `epoch` and its `test`."),
-          cases=lambda rng: [(accuracy_rows(rng),) for _ in range(2)])
+          cases=lambda rng: [(accuracy_rows(rng),), (accuracy_rows(rng),), (equal_rows(rng),)],
+          observe=first_of_equals)
 def reported(rows):
     """(epoch, test accuracy) of a training, as a paper may report it. `rows`: one dict for each epoch, with `epoch`,
     `train`, `validation` and `test`, the last three being accuracies."""
@@ -827,6 +972,18 @@ reported.mistakes_as_edits(
     ('best["test"]', 'max(row["test"] for row in rows)',
      "The epoch is chosen rightly, but the accuracy is the best test accuracy of any epoch. Report the one of the "
      "chosen epoch."),
+    ('row["validation"]', '(row["validation"], row["test"])',
+     "Among epochs with equal validation accuracy the test accuracy chooses. That is the leak again, where it is hard "
+     "to see: take the first of them, or the last."),
+    ('row["validation"]', 'row["validation"] + row["test"]',
+     "Validation and test choose together. The test set may not have a say."),
+    ('row["validation"]', 'round(row["validation"], 2)',
+     "You round before you compare, and so choose an epoch that is worse in validation."),
+    ("max(rows", "min(rows", "You chose the epoch that is worst in validation."),
+    ('best["epoch"]', "rows.index(best)", "You return the place in the list, counted from 0. Asked is `epoch`."),
+    ('best["epoch"], best["test"]', 'best["test"], best["epoch"]', "Both are right, but the epoch comes first."),
+    ('best["test"]', 'sum(row["test"] for row in rows) / len(rows)',
+     "The accuracy is the mean over all epochs. Report that of the chosen epoch."),
     ('row["validation"]', 'row["train"]',
      "The training accuracy chooses. It goes on rising when the network has long begun to learn its images by heart: "
      "choose with images that it has not trained on."),
@@ -840,6 +997,18 @@ def accuracy_rows(rng):
     best = dict(zip(("train", "validation", "test"), rng.sample(range(6), 3), strict=True))
     return [{"epoch": i + 1} | {key: rng.uniform(0.5, 0.7) + 0.2 * (i == where)
                                 for key, where in best.items()} for i in range(7)]
+
+
+def equal_rows(rng):
+    """Seven epochs, of which three are equally good in validation, and the one in between is best in the test. The
+    first epoch is a little worse in validation and best in training."""
+    rows = [{"epoch": i + 1, "train": 0.5 + 0.01 * i, "validation": 0.7 + 0.01 * i, "test": 0.5 + 0.01 * i}
+            for i in range(7)]
+    rows[0] |= {"train": 0.99, "validation": 0.898}
+    first = rng.randint(1, 2)
+    for i, test in zip((first, first + 1, first + 3), (0.6, 0.9, 0.65), strict=True):
+        rows[i] |= {"validation": 0.9, "test": test}
+    return rows
 
 
 # 22. Validation in training mode
@@ -874,6 +1043,14 @@ validation_losses.mistakes_as_edits(
     ("        net.train()\n", "",
      "The first epoch is right. After it the network stays in evaluation mode, and goes on training there. Switch "
      "back before the next epoch."),
+    ("            optimizer.zero_grad()\n", "",
+     "`zero_grad` is gone, so each step goes along the sum of all gradients so far."),
+    ("net.parameters(), lr", "net.parameters(), 0.01", "The learning rate is a number now. It is given: `lr`."),
+    ("net.parameters(), lr", "net.parameters(), lr, momentum=0.9", "The optimizer has a momentum now."),
+    ("net(validation[0]), validation[1])", "net(images), labels)",
+     "The loss is that of the last training batch. Take the validation batch."),
+    ("    return losses", "    return losses[-1:] * epochs",
+     "All your numbers are the last one. Validate after each epoch."),
     ("net.train()", "net.eval()",
      "The network is in evaluation mode from the first batch on, also where it trains: batch normalisation never "
      "looks at a batch. Switch only for the validation."),
@@ -888,6 +1065,13 @@ validation_losses.mistakes_as_edits(
 
 # 23. Evaluation mode keeps the graph
 
+def tensors_of(value, net, batches):
+    if not isinstance(value, list | tuple) or not all(isinstance(out, torch.Tensor) for out in value):
+        raise WrongForm("A list of tensors is asked for, one for each batch.")
+    return {"the number of tensors": len(value), "tensors that carry a graph": sum(out.requires_grad for out in value),
+            "the logits": [out.detach() for out in value]}
+
+
 @exercise(minutes=4, level="medium",
           hints=("Ask one of the outputs for its `requires_grad`.",
                  "`eval()` changes what batch normalisation and dropout do. Whether PyTorch remembers how a number was "
@@ -895,9 +1079,7 @@ validation_losses.mistakes_as_edits(
                  "Put the loop under `with torch.no_grad():`, and leave `net.eval()` where it is."),
           cases=lambda rng: [made(rng, lambda: (network_with_batchnorm(), [
               images for images, _ in batches_of(6, 6, rng.randint(2, 5))])) for _ in range(2)],
-          observe=lambda value, net, batches: {"the number of tensors": len(value),
-                                               "tensors that carry a graph": sum(out.requires_grad for out in value),
-                                               "the logits": torch.cat(list(value)).detach()})
+          observe=tensors_of)
 def logits_of(net, batches):
     """A list with the logits of each batch, computed in evaluation mode. None of them carries a graph, which would keep
     the intermediate results of all batches in memory."""
@@ -916,6 +1098,7 @@ logits_of.mistakes_as_edits(
     ("net(images) for images in batches", "net(torch.cat(batches))",
      "One graph is not kept, but now all images go through the network together, which needs as much memory at once "
      "as was short. Keep one tensor for each batch."),
+    ("net(images)", "net(images).argmax(dim=1)", "These are the classes. The logits are asked for."),
     ("net(images)", "net(images).softmax(dim=1)",
      "Both switches are right, but these are probabilities: a softmax was applied. The task wants what the network "
      "gives, and so does `F.cross_entropy`."))
@@ -924,14 +1107,22 @@ logits_of.mistakes_as_edits(
 # 24. A file that does not open elsewhere
 
 def found_in_file(content, net):
+    if not isinstance(content, bytes | bytearray):
+        raise WrongForm("The content of the file is asked for, as `bytes`: `file.getvalue()`.")
+    if not content:
+        raise WrongForm("Your file is empty. Was it saved somewhere else, or read at its end? `getvalue()` gives all.")
     fresh = network_with_batchnorm()
     try:
         keys = fresh.load_state_dict(torch.load(io.BytesIO(content), weights_only=True), strict=False)
     except Exception as error:
         return {"loading it raises": type(error).__name__}
+    if keys.unexpected_keys and len(keys.missing_keys) == len(fresh.state_dict()):
+        raise WrongForm(f"No name in your file fits: it holds `{keys.unexpected_keys[0]}`, and the network wants "
+                        f"`{keys.missing_keys[0]}`. Save the state dict as it is, under no key of your own.")
     with torch.no_grad():
-        return {"tensors without a value": ", ".join(keys.missing_keys), "names that do not fit": len(
-            keys.unexpected_keys), "the output in evaluation": fresh.eval()(torch.ones(2, 3, 6, 6))}
+        return {"tensors without a value": ", ".join(keys.missing_keys),
+                "names that do not fit": ", ".join(keys.unexpected_keys),
+                "the output in evaluation": fresh.eval()(torch.ones(2, 3, 6, 6))}
 
 
 @exercise(minutes=5, level="medium",
@@ -994,6 +1185,13 @@ googlenet_stem.mistakes_as_edits(
      "padding=1), nn.ReLU()", "padding=1), nn.ReLU(), nn.Conv2d(3 * width, 3 * width, 1), nn.ReLU()",
      "The 1x1 stands behind the 3x3, on three times the width, and has about nine times the parameters that were "
      "missing. It prepares the 3x3, so it comes before it."),
+    ("padding=3), nn.ReLU()", "padding=3)", "The ReLU behind the 7x7 convolution is missing."),
+    ("3, padding=1), nn.ReLU()", "3, padding=1)", "The ReLU behind the 3x3 convolution is missing."),
+    ("width, 1)", "width, 3, padding=1)", "The new convolution has a window of 3 x 3. It is a 1x1."),
+    ("nn.Conv2d(width, width, 1)", "nn.Conv2d(width, 3 * width, 1)", "nn.Conv2d(width, 3 * width, 3",
+     "nn.Conv2d(3 * width, 3 * width, 3",
+     "The 1x1 widens. It keeps the width, and the 3x3 makes it three times as wide."),
+    ("nn.MaxPool2d(3, 2, padding=1))", "nn.Identity())", "The last pooling is missing."),
     ("width, 1)", "width, 1, bias=False)",
      "Nearly: the new layer has no bias, and one number for each channel is still missing."),
     ("width, 1), nn.ReLU()", "width, 1)",
@@ -1003,8 +1201,8 @@ googlenet_stem.mistakes_as_edits(
 # 26. Three at once
 
 def dim_and_bright(n):
-    """Random images (1 x 6 x 6, pixels from 0 to 255), some much darker than others, and labels."""
-    return ((torch.rand(n, 1, 6, 6) * torch.linspace(60, 255, n).reshape(n, 1, 1, 1)).byte(), torch.randint(4, (n,)))
+    """Random images (1 x 6 x 6, pixels below 230), some much darker than others, and labels."""
+    return ((torch.rand(n, 1, 6, 6) * torch.linspace(60, 230, n).reshape(n, 1, 1, 1)).byte(), torch.randint(4, (n,)))
 
 
 @exercise(minutes=10, level="hard",
@@ -1052,4 +1250,17 @@ evaluation_report.mistakes_as_edits(
      "comes after it."),
     (*wrong_mode, *wrong_mean,
      "One of three is found: each image gets the pixels it was trained with. Look at the network's mode and at the "
-     "last line."))
+     "last line."),
+    ("batch / 255", "batch / images.max()",
+     "The pixels are divided by the brightest one of all that are given. The network was trained on pixels / 255."),
+    ("batch / 255", "batch.float()", "The pixels go from 0 to 255. The network was trained on pixels / 255."),
+    ("batch / 255", "batch / batch.amax((1, 2, 3), keepdim=True)",
+     "Each image is divided by its own brightest pixel. The network was trained on pixels / 255."),
+    ("len(answers) / len(labels)", "batch_size / len(labels)",
+     "Each batch counts as if it were full. The last one is smaller: take its own number of images."),
+    ("share * F.cross_entropy(logits, answers)", "F.cross_entropy(logits, answers, reduction='sum')",
+     "The loss is the sum over all images. Divide by their number."),
+    ("return loss, accuracy", "return accuracy, loss", "Both are right, but the loss comes first."),
+    ("return loss, accuracy", "return loss, 1 - accuracy", "The second number is the error, not the accuracy."),
+    ("return loss, accuracy", "return loss, 100 * accuracy",
+     "The accuracy is in per cent. A share between 0 and 1 is asked for."))

@@ -16,7 +16,8 @@ from . import behaviour, exercise
                  "The mean is taken from the same few numbers and lies closer to them than the true one. Dividing by "
                  "one less makes up for that.",
                  "The root of `sum((v - mean) ** 2 for v in values) / (len(values) - 1)`"),
-          cases=lambda rng: [([rng.uniform(0.5, 1) for _ in range(n)],) for n in (2, 3, 5)])
+          cases=lambda rng: [([n / 1000 for n in rng.sample(range(500, 1000), k)],) for k in (2, 3, 5)] + [
+              ([0.5, 0.75, 1.0, 0.75, 0.0],)])
 def mean_and_deviation(values):
     """Mean and sample standard deviation of a list of accuracies, one a seed, at least two: a tuple of two numbers."""
     mean = sum(values) / len(values)
@@ -39,12 +40,35 @@ mean_and_deviation.mistakes_as_edits(
      "seeds."),
     ("math.sqrt(variance)", "sum(abs(value - mean) for value in values) / len(values)",
      "You averaged the distances from the mean without squaring them. That is the mean deviation, not the standard "
-     "one."))
+     "one."),
+    ("math.sqrt(variance)", "math.sqrt(variance * (len(values) - 1))",
+     "You took the root of the sum of squares and did not divide it. Divide by the number of seeds less one first."),
+    ("math.sqrt(variance)", "math.sqrt(variance * (len(values) - 1)) / (len(values) - 1)",
+     "You divided behind the root. The sum of squares is divided first, then comes the root."),
+    ("math.sqrt(variance)", "(max(values) - min(values)) / 2",
+     "You took half of the distance from the smallest to the largest. That looks at two runs only."),
+    ("math.sqrt(variance)", "variance * (len(values) - 1) / len(values)",
+     "You divided by the number of seeds, and the root is missing as well: divide by one less, then take the root."),
+    ("math.sqrt(variance)", "math.sqrt(variance * (len(values) - 1) / max(1, len(values) - 2))",
+     "You divided by the number of seeds less two. One less is right: only the mean was taken from the numbers."),
+    ("(value - mean) ** 2", "value ** 2",
+     "You squared the values themselves. Subtract the mean from each of them first."),
+    ("mean = sum(values) / len(values)", "mean = sorted(values)[len(values) // 2]",
+     "Your first number is the middle one of the sorted values, the median. The mean is asked for."),
+    ("mean, math.sqrt(variance)", "sorted(values)[len(values) // 2], math.sqrt(variance)",
+     "Your deviation is right. Your first number is the median; the mean is asked for."),
+    ("mean, math.sqrt(variance)", "(max(values) + min(values)) / 2, math.sqrt(variance)",
+     "Your deviation is right. Your first number is the middle between the smallest and the largest, not the mean."),
+    ("mean, math.sqrt(variance)", "100 * mean, 100 * math.sqrt(variance)",
+     "Both numbers are right, in per cent. The accuracies are shares, and the answer is asked on their scale."))
 
 
 def contests(rng):
-    """The runs of a few networks. The first case separates all mistakes: two overlap, two touch, one is far behind."""
-    return [([[0.9, 0.92], [0.88, 0.91], [0.8, 0.88], [0.5, 0.6], [0.1, 0.75]],)] + [
+    """The runs of a few networks. The first cases separate all mistakes: some overlap, some touch, one is far behind,
+    some have equal means, equal best or equal worst runs."""
+    return [([[0.92, 0.9], [0.88, 0.91], [0.88, 0.8], [0.5, 0.6], [0.75, 0.1]],),
+            ([[0.25, 0.75], [0.5, 0.5], [0.75, 0.5], [0.5, 0.625], [0.875, 0.875], [0.25, 0.25]],), ([[0.5], [0.75]],),
+            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],)] + [
         ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
 
@@ -67,6 +91,33 @@ passing_pairs.mistakes_as_edits(
     ("min(a) > max(b) or min(b) > max(a)", "sum(a) / len(a) != sum(b) / len(b)",
      "You compared the means, and those nearly always differ. The rule compares the worst run of one with the best of "
      "the other."),
+    ("min(a) > max(b) or min(b) > max(a)", "max(a) != max(b)",
+     "You compared the best run of one with the best of the other. The rule sets the *worst* run of one against it."),
+    ("min(a) > max(b) or min(b) > max(a)", "min(a) != min(b)",
+     "You compared the worst run of one with the worst of the other. The rule sets it against the *best*."),
+    ("min(a) > max(b) or min(b) > max(a)", "True", "You counted all pairs, and asked nothing of them."),
+    ("min(a) > max(b) or min(b) > max(a)", "min(b) > max(a)",
+     "You asked only whether the network that stands later in the list is ahead. The first may be ahead as well."),
+    ("min(a) > max(b) or min(b) > max(a)", "min(a) > max(b) and min(b) > max(a)",
+     "You ask that each of the two be ahead of the other, which is never so. One of the two is enough: `or`."),
+    ("min(a) > max(b) or min(b) > max(a)", "a[0] > b[-1] or b[0] > a[-1]",
+     "You compared the first run with the last. They do not come sorted: take the smallest and the largest."),
+    ("min(a) > max(b) or min(b) > max(a)", "sum(a) / len(a) > max(b) or sum(b) / len(b) > max(a)",
+     "You set the *mean* of one against the best of the other. The rule takes the worst run."),
+    ("min(a) > max(b) or min(b) > max(a)", "min(a) > sum(b) / len(b) or min(b) > sum(a) / len(a)",
+     "You set the worst run of one against the *mean* (or the median) of the other. The rule takes the best."),
+    ("combinations(runs, 2)", "zip(runs, runs[1:])",
+     "You compared neighbours in the list only. Each network is compared with each other one."),
+    ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
+     "sum(all(min(a) > max(b) for b in runs if b is not a) for a in runs)",
+     "You counted networks that are ahead of all others. Asked are pairs."),
+    ("combinations(runs, 2))", "combinations(runs, 2)) / (len(runs) * (len(runs) - 1) / 2)",
+     "You divided by the number of pairs. Asked is how many they are."),
+    ("combinations(runs, 2))", "combinations(runs, 2)) + len(runs)",
+     "You counted each network as a pair with itself."),
+    ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
+     "int(min(runs[0]) > max(runs[1]) or min(runs[1]) > max(runs[0]))",
+     "You looked at the first pair only. Is the `return` inside the loop?"),
     ("min(a) > max(b) or min(b) > max(a)", "min(a) >= max(b) or min(b) >= max(a)",
      "You let a pair pass in which the worst run of one equals the best of the other. The worst must be *better*."),
     ("min(a) > max(b) or min(b) > max(a)", "len({x > y for x, y in zip(a, b)}) == 1",
@@ -80,7 +131,7 @@ passing_pairs.mistakes_as_edits(
           hints=("How many MACs per image has the first network used after all its epochs?",
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
-          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16)] + [
+          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5)] + [
               (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
@@ -99,12 +150,39 @@ equal_epochs.mistakes_as_edits(
     ("macs // other_macs", "(macs // other_macs)",
      "You rounded the ratio before you multiplied it. Multiply by the epochs first."),
     ("epochs * ", "", "This is how many epochs the other network may train for *one* of the first."),
-    ("//", "/", "An epoch is trained as a whole: drop the fraction."))
+    ("//", "/", "An epoch is trained as a whole: drop the fraction."),
+    ("epochs * macs", "(epochs * macs - 1)",
+     "Where the epochs fit exactly you leave one out. Equal MACs are allowed: it must not use *more*."),
+    ("// other_macs", "// other_macs + 1", "One epoch too many: the last one goes beyond the budget."),
+    ("epochs * macs // other_macs", "max(epochs, epochs * macs // other_macs)",
+     "You never give less than `epochs`. A more expensive network may only train for fewer."),
+    ("epochs * macs // other_macs", "max(1, epochs * macs // other_macs)",
+     "You give at least one epoch, also where not even one fits into the budget. Then it is 0."),
+    ("epochs * macs // other_macs", "min(epochs, epochs * macs // other_macs)",
+     "You never give more than `epochs`. A cheaper network may train longer."),
+    ("epochs * macs // other_macs", "epochs * macs // other_macs - epochs",
+     "These are the epochs beyond those of the first network. Asked are all of them."),
+    (" // other_macs", "", "This is the budget in MACs per image. How often do the other network's MACs fit into it?"),
+    ("epochs * macs // other_macs", "epochs * round(macs / other_macs)",
+     "You rounded the ratio before you multiplied it. Multiply by the epochs first, then drop the fraction."))
 
 
 def tower(width):
     """Parameters of the network of `matching_width`, also for a width between two whole ones."""
     return 9 * (3 * width + 2 * width**2 + 8 * width**2) + 7 * width + 10 * (4 * width + 1)
+
+
+def near_the_middle(rng):
+    """Targets near the middle between two widths: a count that is wrong by `off` chooses the other one from there on.
+    A wrong count is too small by 10 (the last bias), 7 w, 7 w + 10, 18 w (a grey image), 30 w, 40 w + 10 or 74 w."""
+    width = rng.randint(5, 7)
+    middle = (tower(width) + tower(width + 1)) // 2
+    wrong = [10, 7 * width + 3, 7 * width + 13, 18 * width + 9, 30 * width + 15, 40 * width + 30,
+             74 * width + 60]
+    off = [1] + [(a + b) // 2 for a, b in zip(wrong, wrong[1:], strict=False)]
+    large = rng.randint(20, 30)
+    return [(middle - n,) for n in off] + [(middle + 1,), (tower(large) + 1,), (tower(large) - 1,),
+                                           ((tower(large) + tower(large + 1)) // 2 - 100,)]
 
 
 @exercise(minutes=10, level="medium",
@@ -113,8 +191,7 @@ def tower(width):
                  "`conv_parameters` and `linear_parameters` count one layer each, with biases. Then try one width "
                  "after the other.",
                  "`min(range(1, 500), key=lambda width: abs(count(width) - target))`"),
-          cases=lambda rng: [(round(tower(rng.randint(4, 7) + part)),) for part in (0.1, 0.4, 0.6)] + [
-              (tower(rng.randint(20, 30)) + 1,)])  # rounding up, down and to the nearest differ
+          cases=near_the_middle)
 def matching_width(target):
     """The width whose number of parameters is nearest to `target`. The network: three 3x3 convolutions with `width`,
     2 `width` and 4 `width` outputs, from 3 channels on, an average over the map, and a linear layer to 10 classes. All
@@ -139,14 +216,33 @@ matching_width.mistakes_as_edits(
      "width has nearly four times the parameters."),
     ("conv_parameters(a, b, 3)", "conv_parameters(3, b, 3)",
      "In your count only the outputs of a convolution grow with the width. Its inputs are the outputs of the one "
-     "before."))
+     "before."),
+    ("conv_parameters(a, b, 3)", "a * b * 9", "Your count leaves out the biases of the convolutions."),
+    ("conv_parameters(a, b, 3)", "a * b * 9", "linear_parameters(4 * width, 10)", "40 * width",
+     "Your count leaves out the biases, in the convolutions and in the linear layer."),
+    ("linear_parameters(4 * width, 10)", "40 * width", "Your count leaves out the ten biases of the linear layer."),
+    ("linear_parameters(4 * width, 10)", "linear_parameters(width, 10)",
+     "Your linear layer takes `width` numbers. The last convolution gives out four times as many."),
+    ("(3, width", "(1, width", "Your first convolution takes one channel. The images have three."),
+    ("conv_parameters(a, b, 3)", "conv_parameters(a, b, 1)", "Your convolutions have a window of 1 x 1. It is 3 x 3."),
+    ("width, 2 * width, 4 * width)", "width, width, width)", "linear_parameters(4 * width", "linear_parameters(width",
+     "All your layers have `width` outputs. They have `width`, 2 `width` and 4 `width`."),
+    ("abs(count(width) - target)", "max(count(width) / target, target / count(width))",
+     "You took the width whose count is nearest as a ratio. Nearest means the smallest difference."),
+    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
+     "count(min(range(1, 500), key=lambda width: abs(count(width) - target)))",
+     "This is the number of parameters. Asked is the width."),
+    ("min(range(1, 500), key=lambda width: abs(count(width) - target))", "max(1, round((target / 90) ** 0.5))",
+     "You took the parameters to be 90 times the square of the width. The other terms count as well: biases, the first "
+     "convolution, the linear layer."),
+    ("range(1, 500)", "range(2, 500, 2)", "You tried even widths only. Odd ones are allowed."),
+    ("range(1, 500)", "range(1, 20)", "Your search ends too early: the width may be larger."))
 
 
-def answers(rng, n):
-    """Logits of n images for n classes, so that no shape betrays a wrong dimension. A class in every rank is right."""
-    logits = torch.randn(n, n, generator=torch.Generator().manual_seed(rng.randrange(10**6)))
-    rank = torch.tensor([0, 0, 0, 1, 2, 4, 5, n - 1] + [3] * (n - 8))
-    return logits, logits.argsort(1, descending=True)[torch.arange(n), rank]
+def answers(rng, ranks, classes):
+    """Logits of an image for each rank, in which its right class stands."""
+    logits = torch.randn(len(ranks), classes, generator=torch.Generator().manual_seed(rng.randrange(10**6)))
+    return logits, logits.argsort(1, descending=True)[torch.arange(len(ranks)), torch.tensor(ranks)]
 
 
 @exercise(minutes=8, level="medium",
@@ -154,7 +250,9 @@ def answers(rng, n):
                  "Compare them with `labels[:, None]`, which is N x 1, and ask of each row whether *any* agrees.",
                  "The error is `1 - (logits.topk(k, dim=1).indices == labels[:, None]).any(dim=1).float().mean()`, for "
                  "k = 1 and k = 5; `.item()` makes a number of it."),
-          cases=lambda rng: [answers(rng, n) for n in (10, 12, 16)])
+          cases=lambda rng: [answers(rng, *case) for case in (
+              ([0, 0, 0, 1, 2, 4, 5, 9, 3, 3], 12), ([0, 0, 1, 4, 5, 6, 3, 3, 3, 3, 3, 3], 7), ([0], 9), ([5], 8),
+              ([0, 4, 7, 5], 10))])
 def error_rates(logits, labels):
     """Top-1 and top-5 error of logits (N x classes) and labels (N): a tuple of two numbers between 0 and 1."""
     hits = logits.topk(5, dim=1).indices == labels[:, None]
@@ -172,8 +270,28 @@ error_rates.mistakes_as_edits(
      "Your five leave out the most likely class, and count a right first answer as wrong. The first is one of the "
      "five."),
     ("hits.any", "hits[:, :4].any", "Your top-5 error looks at four classes. A slice ends *before* its second number."),
-    ("logits.topk", "logits.T.topk",
-     "You ranked the images of a class, not the classes of an image. Classes are dimension 1."),
+    ("hits.any(dim=1)", "hits.all(dim=1)",
+     "You ask that all five be the right class. One label can agree with one of them: *any*."),
+    ("hits.any(dim=1).float()", "hits.float()",
+     "You average over the five places as well. Ask of each image whether any of the five is right, then average."),
+    (".mean().item(), hits", ".sum().item() / logits.shape[1], hits", "any(dim=1).float().mean().item()",
+     "any(dim=1).float().sum().item() / logits.shape[1]",
+     "You divide by the number of classes. The error is a share of the images."),
+    ("return 1 - top1, 1 - top5", "return len(labels) * (1 - top1), len(labels) * (1 - top5)",
+     "These are numbers of wrong answers. The error is their share of all images."),
+    ("return 1 - top1, 1 - top5", "return 100 * (1 - top1), 100 * (1 - top5)",
+     "Your errors are in per cent. The task wants numbers between 0 and 1."),
+    ("return 1 - top1, 1 - top5", "return 1 - top1, top1 - top5",
+     "Your second number is a difference of the two. The top-5 error is 1 less the share with a hit among five."),
+    ("hits.any", "hits[:, 1:].any",
+     "Your top-5 error leaves out the most likely class. The first is one of the five."),
+    ("topk(5", "topk(6",
+     "Your top-5 error looks at more than five classes."),
+    ("indices == labels", "values == labels",
+     "You compare logits with labels. `topk`, `max` and `sort` give values *and* indices: take the indices."),
+    ("top1, top5 = hits[:, 0].float().mean().item()", "top1, top5 = 0.0",
+     "Your top-1 error is always 1: you compare logits with labels. `max` gives values *and* indices, and the classes "
+     "are the indices."),
     ("topk(5, dim=1", "topk(5, dim=1, largest=False",
      "You took the classes with the smallest logits. `sort` and `argsort` begin with the smallest."))
 
@@ -183,15 +301,15 @@ def teams(rng):
     seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return [([nn.Sequential(nn.Linear(4, n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
-                for widths in ((5, 9), (6, 8, 11), (4, 7, 10, 13))]
+        return [([nn.Sequential(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
+                for widths in ((5, 9), (6, 8, 11), (7,))]
 
 
 @exercise(minutes=12, level="hard",
           hints=("Two things: how the module keeps the networks, and what it averages.",
                  "In `nn.ModuleList(nets)` PyTorch finds the parameters of the networks; in a plain list it does not.",
                  "`forward`: `torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)`"),
-          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4)))
+          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(2, 4)))
 def ensemble(nets):
     """One module of several networks: for images x it returns the mean of their softmax probabilities, N x classes. The
     module owns the networks, so that its parameters are all of theirs."""
@@ -220,4 +338,18 @@ ensemble.mistakes_as_edits(
      "Your softmax runs over the images of the batch, not over the classes. Of N x classes, the classes are dimension "
      "1."),
     ("F.softmax(net(x), dim=1)", "F.one_hot(net(x).argmax(1), net(x).shape[1]).float()",
-     "You let each network vote for one class and counted. The probabilities say more: how sure each of them is."))
+     "You let each network vote for one class and counted. The probabilities say more: how sure each of them is."),
+    ("in self.nets]", "in self.nets[:1]]", "Your answer is that of the first network alone."),
+    (".mean(0)", ".prod(0)", "You multiplied the probabilities. The mean is asked for."),
+    (".mean(0)", ".max(0).values", "You took the largest probability of each class. The mean is asked for."),
+    (".mean(0)", ".median(0).values", "You took the median of each class. The mean is asked for."),
+    (".mean(0)", ".sum(0) / 2", "You divide by two. There may be another number of networks."),
+    (".mean(0)", ".mean(0).softmax(1)",
+     "There is a softmax too many: the mean of probabilities is one already, and its rows sum to one."),
+    (".mean(0)", ".mean(1)",
+     "Your mean runs over the images: networks x classes come out. The networks are dimension 0 of the stack."),
+    (".mean(0)", ".mean(0).argmax(1)", "You return the most likely class. The mean probabilities are asked for."),
+    ("F.softmax(net(x), dim=1)", "torch.sigmoid(net(x))",
+     "You took the sigmoid. It looks at each class alone; the rows of a softmax sum to one."),
+    ("F.softmax(net(x), dim=1)", "F.log_softmax(net(x), dim=1)",
+     "You averaged logarithms of probabilities. Average the probabilities themselves."))

@@ -5,14 +5,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..models.resnet import Basic, Bottleneck, CifarResNet, projection
-from . import behaviour, exercise
+from . import WrongForm, behaviour, exercise
 
 
 def maps(rng):
-    """A batch of maps and a number of channels: an odd and an even size, and a random one."""
+    """A batch of maps and a number of channels: odd and even sizes, a single row of one image, and a random size."""
     generator = torch.Generator().manual_seed(rng.randrange(10**6))
-    sizes = ((3, 8, 8), (2, 7, 9), (rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)))
-    return [(torch.randn(2, *size, generator=generator), size[0] + 2 * rng.randint(1, 3)) for size in sizes]
+    sizes = ((2, 3, 8, 8), (3, 2, 7, 9), (1, 1, 1, 4),
+             (2, rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)))
+    return [(torch.randn(size, generator=generator, requires_grad=True), size[1] + 2 * rng.randint(1, 3))
+            for size in sizes]
 
 
 @exercise(minutes=8, level="medium",
@@ -41,7 +43,31 @@ zero_shortcut.mistakes_as_edits(
      "all of them behind."),
     ("x[:, :, ::2, ::2]", "F.avg_pool2d(x, 2, ceil_mode=True)",
      "You average neighbouring pixels. Option A computes nothing: it takes every second pixel as it is."),
-    ("::2, ::2", "::2", "Only the rows are thinned out. The columns need a step of two as well."))
+    ("::2, ::2", "::2", "Only the rows are thinned out. The columns need a step of two as well."),
+    ("::2, ::2", ":, ::2", "Only the columns are thinned out. The rows need a step of two as well."),
+    ("::2, ::2", "1::2, 1::2",
+     "You begin with the second row and column. Every second one is taken from the first on: of 7 there remain 4."),
+    ("x[:, :, ::2, ::2]", "F.max_pool2d(x, 2, ceil_mode=True)",
+     "You take the largest of neighbouring pixels. Option A computes nothing: it takes every second pixel as it is."),
+    ("x[:, :, ::2, ::2]", "x[:, :, : (x.shape[2] + 1) // 2, : (x.shape[3] + 1) // 2]",
+     "You cut out the upper left quarter. Every second row and column is taken, from the whole map."),
+    ("x[:, :, ::2, ::2]", "x[:, :, : x.shape[2] - x.shape[2] % 2: 2, : x.shape[3] - x.shape[3] % 2: 2]",
+     "For an odd side you lose the last row or column: of 7 there remain 4, the first, third, fifth and seventh."),
+    ("x[:, :, ::2, ::2]", "x[::2, :, ::2, ::2]",
+     "You take every second image as well. The batch is dimension 0, rows and columns are 2 and 3."),
+    ("0, n_out - x.shape[1]", "0, n_out",
+     "You append `n_out` channels. With the C that are there it shall be `n_out` together."),
+    ("F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, n_out - x.shape[1]))", "x[:, :, ::2, ::2]",
+     "The pixels are right, and the channels of zeros are missing."),
+    ("F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, n_out - x.shape[1]))",
+     "x[:, :, ::2, ::2].repeat(1, n_out, 1, 1)[:, :n_out]",
+     "You repeat the channels of x. Behind them stand channels of zeros."),
+    ("F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, n_out - x.shape[1]))",
+     "torch.cat([x[:, :, ::2, ::2], torch.zeros_like(x[:, :, ::2, ::2])], 1)",
+     "You double the channels. `n_out` need not be twice as many."),
+    ("n_out - x.shape[1])", "n_out - x.shape[1]), value=1", "Your new channels hold ones. They hold zeros."),
+    ("n_out - x.shape[1]))", "n_out - x.shape[1])).transpose(2, 3)",
+     "Rows and columns of your result are exchanged."))
 
 
 @exercise(minutes=12, level="hard",
@@ -50,8 +76,8 @@ zero_shortcut.mistakes_as_edits(
                  "The shortcut must arrive at the same shape.",
                  "The shortcut is `nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride=2, bias=False), "
                  "nn.BatchNorm2d(n_out))`, and `forward` ends in `F.relu(out + self.shortcut(x))`."),
-          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)) for _ in range(3)],
-          observe=lambda net, n_in, n_out: behaviour(net, torch.randn(3, n_in, 9, 11)))
+          cases=lambda rng: [(2, 3), (rng.randint(3, 4), rng.randint(5, 8))],
+          observe=lambda net, n_in, n_out: behaviour(net, torch.randn(3, n_in, 9, 11), torch.randn(1, n_in, 1, 6)))
 def halving_block(n_in, n_out):
     """The first block of a stage, as a module: two 3x3 convolutions from `n_in` to `n_out` channels that halve the map,
     and a projection shortcut (option B). No convolution has a bias; each is followed by batch normalisation."""
@@ -83,6 +109,49 @@ halving_block.mistakes_as_edits(
      "In the paper the first one steps."),
     ("1, stride=2, bias=False), nn.BatchNorm2d(n_out)", "1, stride=2, bias=False)",
      "The convolution of your shortcut has no batch normalisation."),
+    ("nn.BatchNorm2d(n_out), nn.ReLU(),", "nn.BatchNorm2d(n_out),",
+     "The ReLU between the two convolutions is missing. Without it they are one linear map."),
+    ("nn.BatchNorm2d(n_out), nn.ReLU(),", "nn.ReLU(), nn.BatchNorm2d(n_out),",
+     "Your first ReLU stands before the batch normalisation. Convolution, normalisation, ReLU is the order."),
+    ("F.relu(out +", "F.relu(F.relu(out) +",
+     "There is one ReLU too many: behind the residual part, before the addition. So F(x) is never negative, and the "
+     "block can only add."),
+    ("bias=False), nn.BatchNorm2d(n_out))\n            self", "bias=False))\n            self",
+     "The second convolution has no batch normalisation."),
+    ("bias=False), nn.BatchNorm2d(n_out), nn.ReLU()", "bias=False), nn.ReLU()",
+     "The first convolution has no batch normalisation."),
+    ("bias=False), nn.BatchNorm2d(n_out), nn.ReLU()", "bias=False), nn.ReLU()",
+     "bias=False), nn.BatchNorm2d(n_out))\n            self", "bias=False))\n            self",
+     "bias=False), nn.BatchNorm2d(n_out))\n\n", "bias=False))\n\n",
+     "There is no batch normalisation at all. One follows each of the three convolutions."),
+    ("bias=False), nn.BatchNorm2d(n_out))\n            self", "bias=False))\n            self",
+     "F.relu(out + self", "F.relu(self.last(out + self", "self.shortcut(x))", "self.shortcut(x)))",
+     "            self.shortcut =", "            self.last = nn.BatchNorm2d(n_out)\n            self.shortcut =",
+     "Your last batch normalisation stands behind the addition. It belongs to the second convolution, before the sum."),
+    ("1, stride=2, bias=False", "3, stride=2, padding=1, bias=False",
+     "The convolution on your shortcut has a window of 3 x 3. A projection is a 1x1."),
+    ("nn.Conv2d(n_in, n_out, 1, stride=2, bias=False)",
+     "nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(n_in, n_out, 1, bias=False)",
+     "Your shortcut averages pixels before its 1x1. That is a later variant; in option B the 1x1 has the stride."),
+    ("3, stride=2", "3", "1, stride=2", "1", "Your block does not halve the map: no convolution has a stride of 2."),
+    ("1, stride=2, bias=False", "1, stride=2",
+     "The convolution of your shortcut has a bias. The batch normalisation behind it subtracts any constant."),
+    ("stride=2, padding=1, bias=False", "stride=2, padding=1", "3, padding=1, bias=False", "3, padding=1",
+     "Your 3x3 convolutions have biases. The batch normalisation behind each subtracts any constant: `bias=False`."),
+    ("out + self", "out - self", "You subtract the shortcut. The block adds it."),
+    ("nn.ReLU(),", "nn.ReLU(), nn.Dropout(0.5),", "There is a dropout in your block. ResNet has none."),
+    ("nn.Conv2d(n_in, n_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(),",
+     "nn.Conv2d(n_in, n_in, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(n_in), nn.ReLU(),",
+     "nn.Conv2d(n_out, n_out, 3", "nn.Conv2d(n_in, n_out, 3",
+     "Your first convolution keeps `n_in` channels and the second one changes them. The first goes to `n_out`."),
+    ("nn.Conv2d(n_in, n_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(),",
+     "nn.BatchNorm2d(n_in), nn.ReLU(), nn.Conv2d(n_in, n_out, 3, stride=2, padding=1, bias=False),",
+     "nn.Conv2d(n_out, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out))\n            self",
+     "nn.BatchNorm2d(n_out), nn.ReLU(), nn.Conv2d(n_out, n_out, 3, padding=1, bias=False))\n            self",
+     "nn.Conv2d(n_in, n_out, 1, stride=2, bias=False), nn.BatchNorm2d(n_out)",
+     "nn.Conv2d(n_in, n_out, 1, stride=2, bias=False)", "F.relu(out + self.shortcut(x))", "out + self.shortcut(x)",
+     "Your normalisation and ReLU stand before the convolutions. That is the block of a later paper (v2); here they "
+     "follow, and the last ReLU comes after the sum."),
     ("self.shortcut(x)", "F.relu(self.shortcut(x))",
      "There is a ReLU on your shortcut. It carries a convolution and a batch normalisation, nothing else."),
     ("stride=2, padding=1, bias=False", "stride=2, padding=1", "3, padding=1, bias=False", "3, padding=1",
@@ -94,7 +163,7 @@ halving_block.mistakes_as_edits(
           hints=("Count the convolutions inside the blocks first, then what stands before and behind the stages.",
                  "For three stages of two convolutions a block your formula must give 6n + 2.",
                  "`stages * n * convolutions`, one convolution before them, one linear layer behind."),
-          cases=lambda rng: [(3, 4, 2), (5, 3, 3)] + [(rng.randint(4, 9), rng.randint(2, 3), 4)
+          cases=lambda rng: [(3, 4, 2), (5, 3, 3), (1, 2, 1), (2, 1, 3)] + [(rng.randint(4, 9), rng.randint(2, 3), 4)
                                                       for _ in range(3)])  # all different: no two formulas agree
 def layers(n, stages, convolutions):
     """The layers of a network of `stages` stages, each of `n` blocks with so many convolutions, with one convolution
@@ -114,7 +183,24 @@ layers.mistakes_as_edits(
     ("stages * n", "stages * (n + 1)",
      "Your stages have one block too many: the block that changes the shape is one of the n."),
     ("+ 2", "+ 2 + stages - 1",
-     "You counted the projections, one for each stage but the first. By convention they do not count as depth."))
+     "You counted the projections, one for each stage but the first. By convention they do not count as depth."),
+    ("+ 2", "+ 2 + stages",
+     "You counted a projection for each stage. By convention they do not count as depth."),
+    ("stages * n", "stages * (n - 1)", "Your stages have one block too few: the block that changes the shape is one of "
+     "the n."),
+    ("stages * n * convolutions + 2", "stages * (n * convolutions + 2)",
+     "You counted the first convolution and the linear layer once in each stage. The network has them once."),
+    ("stages * n * convolutions", "(stages + n * convolutions)",
+     "You added the number of stages. There are so many *times* n blocks."),
+    ("* convolutions", "* (convolutions + 1)",
+     "You counted one layer more in each block, as if the addition or the shortcut were one."),
+    ("* convolutions", "* 2", "You took two convolutions a block. Here it can be others: `convolutions`."),
+    ("stages * n", "3 * n", "You took three stages. Here it can be others: `stages`."),
+    ("stages * n", "(stages - 1) * n", "You left out a stage: all of them have n blocks, the first as well."),
+    ("+ 2", "+ 3",
+     "You counted one layer too many besides the blocks. There are two: a convolution and a linear layer."),
+    ("* convolutions", "* convolutions * 2",
+     "You counted the batch normalisations. By convention only convolutions and linear layers count."))
 
 
 @exercise(minutes=6, level="medium",
@@ -122,7 +208,7 @@ layers.mistakes_as_edits(
                  "Only the first 1x1: in version 1 its output has half the rows and half the columns, in version 1.5 "
                  "all of them.",
                  "MACs of that 1x1 on `size**2` positions, minus those on `(size // 2) ** 2`."),
-          cases=lambda rng: [(256, 128, 56)] + [
+          cases=lambda rng: [(256, 128, 56), (3, 2, 4)] + [
               (4 * rng.randint(2, 9), rng.randint(3, 7), 2 * rng.randint(4, 20)) for _ in range(3)])
 def extra_macs(n_in, width, size):
     """How many more MACs a bottleneck of version 1.5 needs than one of version 1, where it halves a map of size x size
@@ -140,13 +226,32 @@ extra_macs.mistakes_as_edits(
     ("n_in * width", "9 * n_in * width",
      "You counted nine weights for each pair of channels. The convolution that differs is a 1x1."),
     ("size**2 - (size // 2) ** 2", "(2 * size) ** 2 - size**2",
-     "You took `size` for the map that comes out. It is the one that goes in."),
+     "Your answer is four times too large. `size` is the map that goes in, not the one that comes out; and the first "
+     "1x1 makes `width` channels, not four times as many."),
+    ("(size**2 - (size // 2) ** 2)", "(size // 2) ** 2",
+     "This is what the first 1x1 costs in version 1, a quarter of the positions. Asked is how much *more* version 1.5 "
+     "needs."),
+    ("n_in * width * (size**2", "9 * width**2 * (size**2",
+     "You took the 3x3. Its output has size/2 rows in both forms, so it costs the same; the 1x1 before it differs."),
+    ("n_in * width", "width * width",
+     "Your 1x1 reads `width` channels. The first one reads `n_in` and writes `width`."),
+    ("(size**2 - (size // 2) ** 2)", "((size // 2) ** 2 - size**2)",
+     "The sign is turned round: version 1.5 needs more."),
+    ("(size**2 - (size // 2) ** 2)", "(size - size // 2)",
+     "You counted positions along one side. A map has size * size of them."),
+    ("n_in *", "", "This is the difference for one input channel. The first 1x1 reads `n_in` of them."),
+    ("n_in *", "2 * n_in *", "You counted the additions as well. A multiply-accumulate is one."),
+    ("n_in * width", "(n_in + 1) * width", "You counted the biases. They are no multiply-accumulates."),
+    ("n_in * width * (size**2 - (size // 2) ** 2)",
+     "n_in * width * size**2 + 13 * width**2 * (size // 2) ** 2",
+     "This is all that the bottleneck costs in version 1.5. Asked is how much more that is than in version 1."),
     (" * width", "", "This is the difference for one output channel. The first 1x1 makes `width` of them."))
 
 
 def disagreeing(rng):
     """Pairs of shapes that cannot be added. The fixed ones separate all mistakes."""
-    fixed = [((2, 16, 32, 32), (2, 32, 16, 16)), ((2, 16, 8, 8), (2, 32, 8, 8)), ((4, 3, 7, 9), (4, 3, 5, 9)),
+    fixed = [((2, 3, 4, 6), (2, 3, 4, 4)), ((2, 16, 32, 32), (2, 32, 16, 16)), ((2, 16, 8, 8), (2, 32, 8, 8)),
+             ((4, 3, 7, 9), (4, 3, 5, 9)),
              ((2, 16, 8, 1), (2, 32, 4, 8)), ((3, 8, 6, 6), (2, 8, 1, 6))]
     shape = [rng.randint(2, 9) for _ in range(4)]
     other = [n + rng.choice((0, 0, 1, 2)) for n in shape]
@@ -177,7 +282,25 @@ dimension.mistakes_as_edits(
     ("return i", "return 1",
      "You always name the channels. That is the misreading of this section: look at each of the four sizes."),
     ("return i", "return 3 - i",
-     "It is the right dimension, counted from the last one. PyTorch counts from the first, the batch, which is 0."))
+     "It is the right dimension, counted from the last one. PyTorch counts from the first, the batch, which is 0."),
+    ("return i", "return i - 4",
+     "It is the right dimension, counted from the end with negative numbers. PyTorch counts from 0."),
+    ("1 not in (first[i], second[i])", "first[i] != 1",
+     "You pass over a size of 1 in the first shape only. In the second one it is stretched as well."),
+    ("1 not in (first[i], second[i])", "second[i] != 1",
+     "You pass over a size of 1 in the second shape only. In the first one it is stretched as well."),
+    ("first[i] != second[i] and 1 not in (first[i], second[i])",
+     "max(first[i], second[i]) % min(first[i], second[i])",
+     "You let sizes pass that are multiples of each other. Two sizes fit if they are equal or if one of them is 1."),
+    ("first[i] != second[i]", "first[i] > second[i]",
+     "You look for a size that is larger in the first shape. It may be larger in the second."),
+    ("(3, 2, 1, 0)", "(3, 2, 1)", "You never look at dimension 0, the batch. It may be the one that does not fit."),
+    ("return i", "return first[i]", "You return the size itself. Asked is which dimension it is, 0 to 3."),
+    ("return i", "return 3",
+     "You always name the width. PyTorch compares from there, but it may be another that does not fit."),
+    ("for i in (3, 2, 1, 0):", "for i in sorted(range(4), key=lambda i: -abs(first[i] - second[i])):",
+     "You name the dimension whose sizes lie furthest apart. PyTorch goes from the last one and stops at the "
+     "first that does not fit."))
 
 
 def networks(rng):
@@ -185,19 +308,27 @@ def networks(rng):
     seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = [CifarResNet(8, shortcut=projection),
-                 nn.Sequential(Bottleneck(8, 2, 1, projection), Bottleneck(8, 3, 2, projection))]
+        found = [CifarResNet(14, shortcut=projection),
+                 nn.Sequential(Bottleneck(8, 2, 1, projection), nn.Sequential(Basic(8, 8, 1, projection)),
+                               Bottleneck(8, 3, 2, projection))]
         for parameter in (p for net in found for p in net.parameters()):
             nn.init.uniform_(parameter, 0.5, 1)
+        for buffer in (b for net in found for b in net.buffers() if b.is_floating_point()):
+            buffer.uniform_(0.5, 1)
     return [(net,) for net in found]
 
 
 def numbers_in(net, _):
     """Gammas apart from the other parameters, so that the message can name them."""
+    if not isinstance(net, nn.Module):
+        raise WrongForm("Return the network itself at the end.")
     gammas = {id(layer.weight) for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)}
     in_a_row = nn.utils.parameters_to_vector
     return {"all gammas in a row": in_a_row(p for p in net.parameters() if id(p) in gammas),
-            "all other parameters in a row": in_a_row(p for p in net.parameters() if id(p) not in gammas)}
+            "all other parameters in a row": in_a_row(p for p in net.parameters() if id(p) not in gammas),
+            "parameters that are not trained": [name for name, p in net.named_parameters() if not p.requires_grad],
+            "the momentum and eps of the normalisations": [(layer.momentum, layer.eps) for layer in net.modules()
+                                                           if isinstance(layer, nn.BatchNorm2d)]}
 
 
 @exercise(minutes=8, level="medium",
@@ -232,4 +363,21 @@ quiet.mistakes_as_edits(
      "You set the weights of the last convolution to zero. The output is the same at first, but it is gamma that the "
      "task names."),
     ("            nn.init.zeros_(block.", "            last = block\n    nn.init.zeros_(last.",
-     "Only the last block starts at zero. Go through all of them."))
+     "Only the last block starts at zero. Go through all of them."),
+    ("Basic | Bottleneck", "Basic",
+     "You went through the basic blocks only. The blocks of deeper networks are bottlenecks."),
+    ("Basic | Bottleneck", "Bottleneck",
+     "You went through the bottlenecks only. The blocks of CIFAR's networks are basic ones."),
+    ("net.modules()", "net.children()",
+     "You looked at the direct children of the network. Blocks may lie deeper, inside stages: `modules()` finds all."),
+    ("nn.init.zeros_(block.residual[-1].weight)",
+     "nn.init.zeros_(block.residual[-1].weight)\n            nn.init.zeros_(block.residual[-1].bias)",
+     "You set beta to zero as well. Everything but the last gamma stays as it was."),
+    ("nn.init.zeros_(block.residual[-1].weight)",
+     "nn.init.zeros_(block.residual[-1].weight)\n            for layer in block.shortcut.modules():\n"
+     "                if isinstance(layer, nn.BatchNorm2d):\n                    nn.init.zeros_(layer.weight)",
+     "You set the gamma of the projections to zero as well. Then nothing passes a block whose shape changes."),
+    ("nn.init.zeros_(", "nn.init.ones_(", "Your gammas are one, as in a new network. They shall be zero."),
+    ("            nn.init.zeros_(block.residual[-1].weight)", "            pass",
+     "No number of the network has changed. A new name for a parameter, or an attribute of another name, such as "
+     "`gamma`, does not write into it."))

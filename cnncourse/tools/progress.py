@@ -99,7 +99,7 @@ def overview(found: dict[str, dict[str, list]], exercise: str, known: list[str])
 
 
 def named(message: str, known: list[str]) -> str:
-    """The known mistake that a message tells of, or its first line without numbers and quotations."""
+    """The known mistakes that a message tells of, or its first line without numbers and quotations."""
     varying = r"`[^`]*`|(?<!\w)'[^']*'|(?<!\w)-?\d[\w.+-]*(?<!\.)"
-    return next((name for name in known if name in message),
-                re.sub(varying, "...", message.partition("\n")[0]) or "a mistake whose name was not kept")
+    return (" Or: ".join(name for name in known if name in message) or
+            re.sub(varying, "...", message.partition("\n")[0]) or "a mistake whose name was not kept")

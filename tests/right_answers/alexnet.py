@@ -44,3 +44,13 @@ def relight(images, directions, spread, strengths):
 
 def paper_dropout(x, keep, p, training):
     return x.masked_fill(~keep, 0) if training else x - p * x
+
+
+def normalise_3(a, n, alpha, beta, k):
+    near = F.pad(a**2, (0, 0, 0, 0, n // 2, n // 2)).unfold(1, n, 1)
+    return a / (k + alpha * near.sum(-1)) ** beta
+
+
+def second_stage_2(n_in, n_out, groups):
+    return nn.Sequential(nn.ZeroPad2d(2), nn.LazyConv2d(n_out, 5, groups=groups), nn.ReLU(inplace=True),
+                         nn.LocalResponseNorm(5, 5e-4, 0.75, 2.0), nn.MaxPool2d(3, 2))

@@ -52,3 +52,27 @@ def lenet_parameters(side, channels, classes):
     layers = {"C1": nn.Conv2d(channels, 6, 5), "C3": nn.Conv2d(6, 16, 5), "C5": nn.Conv2d(16, 120, maps.shape[2:]),
               "F6": nn.Linear(120, 84), "output": nn.Linear(84, classes)}
     return {name: sum(p.numel() for p in layer.parameters()) for name, layer in layers.items()}
+
+
+def features_2(channels):
+    return nn.Sequential(nn.ZeroPad2d(2), nn.LazyConv2d(6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.LazyConv2d(16, 5),
+                         nn.Tanh(), nn.AdaptiveAvgPool2d(5)).double()
+
+
+def learn_2(*, model, images, labels, optimizer, steps):
+    losses = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.nll_loss(model(images).log_softmax(dim=1), labels)
+        loss.backward()
+        losses.append(loss.detach())
+        return loss
+
+    for _ in range(steps):
+        optimizer.step(closure)
+    return torch.stack(losses)
+
+
+def mean_loss_2(losses, sizes):
+    return (torch.tensor(losses) * torch.tensor(sizes)).sum(0, keepdim=True) / sum(sizes)

@@ -56,3 +56,18 @@ def as_convolution(weight, bias, side):
     layer = nn.Conv2d(kernel.shape[1], len(bias), (side, side))
     layer.weight, layer.bias = nn.Parameter(kernel), nn.Parameter(bias)
     return layer
+
+
+def stack_2(*, n_in, n_out):
+    return nn.Sequential(*(layer for n in (n_in, n_out) for layer in (nn.Conv2d(n, n_out, 3, 1, 1), nn.ReLU(True))))
+
+
+def fields_3(blocks):
+    return dict(enumerate(fields(blocks)))
+
+
+def as_convolution_2(weight, bias, side):
+    layer = nn.LazyConv2d(len(bias), side).double()
+    layer(torch.zeros(1, weight.shape[1] // side**2, side, side, dtype=torch.double))
+    layer.load_state_dict({"weight": weight.reshape(layer.weight.shape), "bias": bias})
+    return layer
