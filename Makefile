@@ -14,7 +14,7 @@ TORCH ?= $(shell test "$$(uname)" != Linux || command -v nvidia-smi >/dev/null |
 CONSTRAINTS ?= constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help course test mutants bench lab notebooks book slides clean
+.PHONY: help course test mutants bench lab notebooks book pdf slides clean
 
 help:
 	@echo "make course    set up .venv and execute every notebook into $(OUT)"
@@ -23,7 +23,8 @@ help:
 	@echo "make bench     measure networks, loop and start against the usual ones"
 	@echo "make lab       copy the notebooks to my_notebooks (never over your answers) and open them in JupyterLab"
 	@echo "make book      build the notebooks as a website into build/book"
-	@echo "make slides    build the slides of each lesson into build/slides, for any browser, without the network"
+	@echo "make pdf       print the book and a booklet of tasks into build/pdf, and the exam that lies in $(EXAM)/"
+	@echo "make slides    build the slides of each lesson into build/slides, for any browser, and as PDF"
 	@echo "make notebooks execute the notebooks in place, so that their stored outputs are true"
 
 # What is installed is current until one of these files changes. uv is several times faster than pip; where a proxy or
@@ -92,9 +93,22 @@ book: .venv/developer
 	rm -rf build/book
 	$(BIN)/python -m sphinx -W -b html book build/book
 
+# The sheet and the key that `cnncourse exam` wrote, and that you may have changed.
+EXAM ?= exam
+
+pdf: .venv/developer
+	rm -rf build/pdf
+	$(BIN)/python -m sphinx -q -b singlehtml -D html_theme=basic book build/pdf/page
+	$(BIN)/python book/paper.py book build/pdf
+	$(BIN)/python book/paper.py booklet build/pdf
+	$(if $(wildcard $(EXAM)/*.md),$(BIN)/python book/paper.py exam $(EXAM),@echo "no exam lies in $(EXAM)/: make one \
+		with cnncourse exam --seed N --out $(EXAM), and say make pdf again")
+
+# Without Chromium there are no PDFs, and the slides are whole.
 slides: .venv/developer
 	rm -rf build/slides
 	$(BIN)/python book/slides.py
+	-$(BIN)/python book/paper.py slides build/slides
 
 clean:
 	rm -rf build

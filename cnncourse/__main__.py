@@ -139,6 +139,17 @@ def export(args: argparse.Namespace) -> int:
     from .instructor import editions
 
     editions.require_no_answers(args.out)
+    if args.quiz:
+        from .instructor import quiz
+
+        items = (item for path in chosen(args.notebooks) for item in quiz.of_lesson(path))
+        print(quiz.write(items, args.quiz, args.out))
+        return 0
+    if args.edition == "figures":
+        from .instructor.figures import archive
+
+        print(editions.put_alone(args.out, "figures.zip", archive(chosen(args.notebooks))))
+        return 0
     folder = args.out.resolve().name
     for path in chosen(args.notebooks):
         target = args.out / (f"source/{path.stem}" if args.edition == "nbgrader" else "") / path.name
@@ -215,6 +226,14 @@ def of_class(folder: Path) -> int:
 def exam(args: argparse.Namespace) -> int:
     from .instructor.exam import write
 
+    if args.quiz:
+        from .instructor import quiz
+
+        print(quiz.write(quiz.of_exam(args.seeds or [args.seed]), args.quiz, args.out))
+        print("questions that ask for words are left out, because no program can mark them")
+        return 0
+    if args.seeds:
+        raise ValueError("--seeds are for a quiz: say --quiz moodle or --quiz qti, or give one --seed for a sheet")
     sheet, key = write(args.seed, args.out)
     print(f"the sheet is {sheet}, its key {key}")
     return 0
@@ -340,16 +359,25 @@ def commands_for_lessons(command: Callable) -> None:
     sub.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a path, a name, or a number; default all")
     edition = sub.add_mutually_exclusive_group(required=True)
     for name, words in (("solutions", "every exercise answered"), ("clean", "code and headings only, for recall"),
-                        ("nbgrader", "assignments that nbgrader generates and grades")):
+                        ("nbgrader", "assignments that nbgrader generates and grades"),
+                        ("figures", "one archive of all figures, with captions, alt texts and licence")):
         edition.add_argument(f"--{name}", dest="edition", action="store_const", const=name, help=words)
     edition.add_argument("--hosted", metavar="OWNER/NAME", help="with links that open it on Colab and Kaggle, and a "
                          "cell that installs the course there, from your copy of the repository on GitHub: the links "
                          "lead to the folder DIR at the top of its branch main, so commit it there and push")
+    edition.add_argument("--quiz", metavar="FORMAT", help="the questions, with what is said to each choice: moodle, or "
+                         "qti for Canvas and others")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the edition goes")
 
     sub = command(exam, "Write a sheet of convolution arithmetic with fresh numbers, and its key.")
-    sub.add_argument("--seed", type=int, required=True, help="of the numbers: the same seed, the same sheet")
-    sub.add_argument("--out", type=Path, default=Path("exam"), metavar="DIR", help="for exam.md and key.md")
+    numbers = sub.add_mutually_exclusive_group(required=True)
+    numbers.add_argument("--seed", type=int, help="of the numbers: the same seed, the same sheet")
+    numbers.add_argument("--seeds", type=seeds, metavar="A-B", help="of a quiz that draws one of many numbers for each "
+                         "student, such as 1-30")
+    sub.add_argument("--quiz", metavar="FORMAT", help="a quiz in place of the sheet: moodle, or qti for Canvas and "
+                     "others")
+    sub.add_argument("--out", type=Path, default=Path("exam"), metavar="DIR", help="for exam.md and key.md, or the "
+                     "quiz")
 
 
 def commands_for_networks(command: Callable) -> None:
@@ -411,6 +439,15 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"a whole number of at least 1 is expected, not '{text}'")
     return int(text)
+
+
+def seeds(text: str) -> range:
+    """"1-30" → range(1, 31)"""
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"two whole numbers, the smaller first, such as 1-30 are expected, not "
+                                         f"'{text}'")
+    return range(int(first), int(last) + 1)
 
 
 def device(text: str) -> str:

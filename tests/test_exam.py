@@ -324,7 +324,8 @@ def test_bad_input_gets_one_sentence(tmp_path, monkeypatch, capsys):
     (tmp_path / "notes").write_text("mine")
     assert command(monkeypatch, "--seed", 1, "--out", tmp_path / "notes") == 2
     assert capsys.readouterr().err == f"cnncourse: {tmp_path / 'notes'} is a file: name a directory with --out\n"
-    for words, message in (([], "required: --seed"), (["--seed", "x"], "argument --seed: invalid int value: 'x'")):
+    for words, message in (([], "one of the arguments --seed --seeds is required"),
+                           (["--seed", "x"], "argument --seed: invalid int value: 'x'")):
         with pytest.raises(SystemExit):
             command(monkeypatch, *words, "--out", tmp_path)
         assert message in capsys.readouterr().err

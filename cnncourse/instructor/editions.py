@@ -77,6 +77,23 @@ def require_no_answers(folder: Path) -> None:
         raise ValueError(f"{folder} holds a student's own notebooks: choose another directory")
 
 
+def require_empty(folder: Path) -> None:
+    """Raises FileExistsError where there is a file in the folder, or in its place."""
+    there = [folder.name] if folder.is_file() else sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+    if there:
+        raise FileExistsError(f"{folder} holds {', '.join(there[:3])}, which {'are' if len(there) > 1 else 'is'} kept: "
+                              "name a new or empty directory with --out")
+
+
+def put_alone(folder: Path, name: str, content: bytes) -> Path:
+    """Write a file into a new or empty folder; returns its path. Raises FileExistsError as `require_empty`."""
+    require_empty(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / name) as beside:
+        beside.write_bytes(content)
+    return folder / name
+
+
 def written_in(path: Path) -> str:
     """The fingerprint of a student's file, which may be damaged."""
     try:

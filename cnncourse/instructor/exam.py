@@ -236,7 +236,8 @@ def costly(rng: Random) -> Question:
             "these are the weights; each is used at every place of a map": times(b, a, k, k)}),
         Part("The image becomes twice as high and twice as wide. By which factor do the MACs grow?", 1, times(2, 2), {
             "rows and columns both double": times(2)}),
-        Part("And by which factor does the number of weights grow?", 1, times(1), {
+        Part("By which factor does the number of weights grow, when the image becomes twice as high and as wide?", 1,
+             times(1), {
             "a kernel is the same on every image": times(2, 2)})))
 
 
@@ -335,7 +336,7 @@ def refused(rng: Random) -> Question:
              f"```python\nnet = nn.Sequential(\n{code}\n)\n```")
     return Question("A shape that does not fit", given, (
         Part("Which line is it?", 1, times(line), {"this line takes any shape": times(line - 1)}),
-        Part("How many channels (or numbers for each image, if that is what the line asks for) arrive there?", 2,
+        Part("How many channels (or numbers for each image, if that is what the line asks for) arrive at this line?", 2,
              times(*arrives), {"the line expects that many": times(wrong)} | slip),
         Part("Write the line as it must be.", 1, words=f"`{mended}`")))
 
@@ -356,6 +357,11 @@ QUESTIONS: tuple[Callable[[Random], Question], ...] = (
 def questions(rng: Random) -> list[Question]:
     """One question of each kind, drawn again until it is fair."""
     return [next(filter(fair, (template(rng) for _ in range(1000)))) for template in QUESTIONS]
+
+
+def drawn(seed: int) -> list[Question]:
+    """The questions of a seed."""
+    return questions(Random(f"convolution arithmetic {seed}"))
 
 
 def sheet(asked: list[Question]) -> str:
@@ -389,14 +395,18 @@ def points(number: int) -> str:
     return f"{number} point{'s' if number > 1 else ''}"
 
 
+def code(asked: list[Question]) -> str:
+    """The name of a sheet in place of its seed, from which anybody could make the key."""
+    return hashlib.sha256(sheet(asked).encode()).hexdigest()[:6]
+
+
 def pages(seed: int) -> tuple[str, str]:
-    """(exam.md, key.md). The sheet bears a code in place of the seed, from which anybody could make the key."""
-    asked = questions(Random(f"convolution arithmetic {seed}"))
-    text, total = sheet(asked), points(sum(question.points for question in asked))
-    code = hashlib.sha256(text.encode()).hexdigest()[:6]
-    return (f"# Convolution arithmetic: sheet {code}\n\nName:\n\n{SPACE}\n\n{total}, about a point a minute. A pocket "
-            f"calculator helps.\n\n{text}",
-            f"# Convolution arithmetic: key to sheet {code}\n\nMade by `cnncourse exam --seed {seed}` of cnncourse "
+    """(exam.md, key.md)."""
+    asked = drawn(seed)
+    name, total = code(asked), points(sum(question.points for question in asked))
+    return (f"# Convolution arithmetic: sheet {name}\n\nName:\n\n{SPACE}\n\n{total}, about a point a minute. A pocket "
+            f"calculator helps.\n\n{sheet(asked)}",
+            f"# Convolution arithmetic: key to sheet {name}\n\nMade by `cnncourse exam --seed {seed}` of cnncourse "
             f"{__version__}; {total}.\n\n{key(asked)}")
 
 
