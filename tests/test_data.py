@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from torch.nn.functional import avg_pool2d
 
 from cnncourse import data
 from cnncourse.datasets import checksums, downloads, folders
@@ -341,6 +343,34 @@ def test_real_sets_have_their_published_statistics(real, shape, mean):
     images = data.load(real[0], root=real[1])
     assert images.image_shape == shape and len(images.test) == 10_000 and len(images.validation) == 5000
     assert np.allclose(images.mean, mean, atol=2e-3)
+
+
+NEAR_COPIES = (Path(__file__).parents[1] / "book" / "records.py").read_text(encoding="utf-8").partition("COPIES = ")[2]
+
+
+@pytest.mark.parametrize("name, side", [("digits", 1), ("shapes", 4)])
+def test_the_books_table_of_near_copies_is_what_a_search_finds(name, side):
+    """Means of squares of pixels differ by no more than the pixels do: only pairs whose means are near are compared."""
+    images = data.load(name)
+    train = images.train.images[:].float()
+    for part, split in (("test", images.test), ("validation", images.validation)):
+        row = f"| {name}, {part} | {len(split):,} |"
+        for searched in (split.images[:].float(), split.images[:].float().flip(3)):
+            means, others = (avg_pool2d(x, side).flatten(1) for x in (searched, train))
+            i, j = (torch.cdist(means, others, p=1) <= 15.01 * means.shape[1]).nonzero().T
+            apart = (searched[i] - train[j]).abs().mean((1, 2, 3))
+            row += " " + ", ".join(str(len(i[apart <= levels].unique())) for levels in (0, 5, 10, 15)) + " |"
+        assert f"\n{row}\n" in NEAR_COPIES
+
+
+@pytest.mark.parametrize("real", ["cifar10"], indirect=True)
+def test_the_nearest_images_of_cifar10_are_mirrored_and_those_that_the_book_names(real):
+    images = data.load(real[0], root=real[1])
+    named = re.findall(r"(\d{4}) of (?:training image )?(\d{5})", NEAR_COPIES)
+    test, train = map(list, zip(*(map(int, pair) for pair in named), strict=True))
+    for kind, apart in (("mirrored", images.test.images[test].flip(3)), ("as it is", images.test.images[test])):
+        levels = (apart.float() - images.train.images[train]).abs().mean((1, 2, 3))
+        assert len(levels) == 5 and (levels.max() < 5 if kind == "mirrored" else levels.min() > 15)
 
 
 @pytest.mark.parametrize("real", ["mnist"], indirect=True)
