@@ -181,8 +181,10 @@ class Exercise:
             return known
         if right:
             return Result("wrong", self.left_behind(found, expected, cases))
-        clue = seconds < 1 and self.as_if(cases, alike) or relation(values, [value for value, _ in expected])
-        return Result("wrong", f"{clue} {self.difference(found, expected, cases)}".strip())
+        clue = seconds < 1 and self.as_if(cases, alike)
+        with suppress(Exception):  # not every value can be set beside the right one
+            clue = clue or relation(values, [value for value, _ in expected])
+        return Result("wrong", f"{clue or ''} {self.difference(found, expected, cases)}".strip())
 
     def accepts(self, answer: Callable, case: tuple) -> bool:
         """Whether a call of the answer can give what is wanted. A class gives a network; a network takes images."""
@@ -527,7 +529,7 @@ def relation(found: list, expected: list) -> str:
         first = [i for i in first if i is not None]
         return text or (min(first) and f"Your list is right before place {min(first)}, counted from 0.") or ""
     if set(kinds) == {Number}:
-        wrong = [v for v in found if not isinstance(v, Number)
+        wrong = [v for v in found if isinstance(v, complex) or not isinstance(v, Number)
                  and not (isinstance(v, Tensor | np.ndarray) and math.prod(v.shape) == 1)]
         if wrong:
             return f"One number is asked for. Your answer gives {describe(wrong[0])}."
