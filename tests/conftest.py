@@ -4,7 +4,10 @@ give equal numbers, and on the same random numbers."""
 import functools
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -23,6 +26,20 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "browser" in item.fixturenames:
             item.add_marker("soak")
+
+
+def in_a_process_of_its_own(test):
+    """Decorator for tests that fork: PyTorch cannot go backwards in a child whose parent has started its threads, and
+    which tests ran before in this process is chance."""
+    @functools.wraps(test)
+    def run(*args, **kwargs):
+        if "CNNCOURSE_ALONE" in os.environ:
+            return test(*args, **kwargs)
+        name = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
+        done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", name], capture_output=True,
+                              cwd=Path(__file__).parent.parent, env=os.environ | {"CNNCOURSE_ALONE": "1"}, text=True)
+        assert done.returncode == 0, done.stdout
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import needs_posix
+from conftest import in_a_process_of_its_own, needs_posix
 from two_processes import Headed
 
 from cnncourse import data, experiment, train
@@ -74,6 +74,7 @@ def test_the_best_checkpoint_is_chosen_by_validation(few, tmp_path):
 
 @needs_posix
 @pytest.mark.soak
+@in_a_process_of_its_own
 def test_a_kill_between_the_two_checkpoints_of_the_best_epoch_does_not_lose_it(few, tmp_path, monkeypatch):
     def accuracies_will_be(*values):
         rest = iter(values)
@@ -181,6 +182,7 @@ def test_a_network_whose_part_is_called_module_is_evaluated_as_a_whole(few):
 @pytest.mark.soak
 @pytest.mark.parametrize("model, options, size, channels", [
     ("mnist_cnn", {}, 28, 1), ("vgg11_small_bn", {"width": 8}, 32, 3)], ids=["plain", "dropout and batch norm"])
+@in_a_process_of_its_own
 def test_a_run_killed_at_random_moments_goes_on_to_the_same_curve(model, options, size, channels, tmp_path):
     """A child process trains and is killed, 24 times in all, wherever it is: in a step, or while it writes."""
     images, rng, kills = load("digits", size=size, channels=channels, limit=128), random.Random(0), 0
