@@ -37,7 +37,7 @@ def test_every_figure_of_the_lessons_is_a_picture_with_caption_alt_text_and_lice
         assert "https://creativecommons.org/licenses/by/4.0/" in archive.read("LICENCE.txt").decode()
     wanted = {f"{path.stem}/{cell.metadata.mystnb.figure.name}": cell for path in NOTEBOOKS
               for cell in nbformat.read(path, as_version=4).cells if "figure" in cell.metadata.get("mystnb", {})}
-    assert {name.rpartition(".")[0] for name in names} == set(wanted) and len(wanted) == 76
+    assert {name.rpartition(".")[0] for name in names} == set(wanted) and len(wanted) == 78
     for name, row in names.items():
         described = wanted[name.rpartition(".")[0]].metadata.mystnb
         assert row["caption"] == described.figure.caption and row["licence"].startswith("CC BY 4.0")
