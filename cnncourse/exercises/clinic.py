@@ -173,7 +173,7 @@ def vgg_for(size):
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * last * last, 10))
 
 
-vgg_for.as_it_came("16 * last * last", "16")
+vgg_for.as_it_came("    last = size // 2**5\n", "", "16 * last * last", "16")
 vgg_for.mistakes_as_edits(
     ("16 * last * last", "64",
      "That number fits images of 64 pixels and no others. The function is given `size`: compute the number from it."),
