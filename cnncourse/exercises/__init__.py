@@ -228,7 +228,8 @@ class Exercise:
             return within(SECONDS, partial(alike, program)) == ("value", True)
 
         if self.broken and checked(self.broken):
-            return Result("not attempted", "The program still does what it did when it came in.")
+            outcome = "not attempted" if written_alike(answer, self.broken) else "wrong"
+            return Result(outcome, "The program still does what it did when it came in.")
         found = dict.fromkeys(" ".join(inspect.getdoc(m).split()) for m in self.mistakes if checked(m))
         if len(found) > 1:
             return Result("wrong", "More than one mistake gives these results. " + " Or: ".join(found))
@@ -750,6 +751,19 @@ def code_of(program: Callable):
     if isinstance(program, type):
         program = vars(program).get("forward") or vars(program).get("__init__")
     return getattr(inspect.unwrap(program) if callable(program) else program, "__code__", None)
+
+
+def written_alike(answer: Callable, program: Callable) -> bool:
+    """Whether two programs are the same, apart from comments and docstrings."""
+    def text(part):
+        if isinstance(part, type):
+            return {name: text(value) for name, value in vars(part).items() if hasattr(value, "__code__")}
+        code = getattr(part, "__code__", part)
+        doc = getattr(part, "__doc__", None)
+        return (code.co_code, code.co_names, code.co_varnames, [text(c) if hasattr(c, "co_code") else repr(c)
+                                                                for c in code.co_consts if c is not None and c != doc])
+
+    return callable(answer) and hasattr(code_of(answer), "co_code") and text(answer) == text(program)
 
 
 def worked_on(answer: Callable) -> bool:

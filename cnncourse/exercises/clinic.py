@@ -423,7 +423,9 @@ def deep(width):
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 2))
 
 
-deep.as_it_came('nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")\n        ', "")
+deep.as_it_came("convolution = nn.Conv2d(n_in, width, 3, padding=1)\n        ", "",
+                'nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")\n        ', "",
+                "[convolution,", "[nn.Conv2d(n_in, width, 3, padding=1),")
 deep.mistakes_as_edits(
     ("layers += [convolution, nn.ReLU()]", "layers += [convolution]",
      "The ReLUs are gone. Then the sixteen convolutions are one linear map: each is followed by a ReLU."),
@@ -761,7 +763,9 @@ def standardised(training, images):
     return (images / 255 - mean) / std
 
 
-standardised.as_it_came("- mean) / std", "- 0) / 1")
+standardised.as_it_came("    pixels = training / 255\n", "",
+                        "(statistic(dim=(0, 2, 3)).reshape(3, 1, 1) for statistic in (pixels.mean, pixels.std))",
+                        "torch.zeros(3, 1, 1), torch.ones(3, 1, 1)")
 standardised.mistakes_as_edits(
     ("training / 255", "images / 255",
      "The numbers are measured on `images` themselves. Then the same photograph looks different in another batch, "
@@ -853,7 +857,12 @@ class ProjectionBlock(nn.Module):
         return (self.residual(x) + self.project(x)).relu()
 
 
-ProjectionBlock.as_it_came(" if changes else nn.Identity()", "")
+ProjectionBlock.as_it_came("        changes = stride != 1 or n_in != n_out\n", "", " if changes else nn.Identity()", "",
+                           "        return (self.residual(x) + self.project(x)).relu()",
+                           "        out = self.residual(x)\n"
+                           "        if x.shape is not out.shape:\n"
+                           "            x = self.project(x)\n"
+                           "        return (x + out).relu()")
 ProjectionBlock.mistakes_as_edits(
     ("changes =", "self.changes =", " if changes else nn.Identity()", "",
      "self.project(x)", "(self.project(x) if self.changes else x)",
@@ -1231,7 +1240,15 @@ def evaluation_report(net, images, labels, batch_size):
 wrong_scale = "batch / 255", "batch / batch.max()"
 wrong_mode = "net.eval()", "net.train()"
 wrong_mean = "len(answers) / len(labels)", "1 / len(labels.split(batch_size))"
-evaluation_report.as_it_came(*wrong_scale, *wrong_mode, *wrong_mean)
+evaluation_report.as_it_came("    net.eval()\n", "", "loss = accuracy = 0.0", "losses, accuracies = [], []",
+                             "        with", "        pixels = batch / batch.max()\n        with",
+                             "batch / 255", "pixels", "        share = len(answers) / len(labels)\n", "",
+                             "loss += share * F.cross_entropy(logits, answers).item()",
+                             "losses.append(F.cross_entropy(logits, answers).item())",
+                             "accuracy += share * (logits.argmax(dim=1) == answers).float().mean().item()",
+                             "accuracies.append((logits.argmax(dim=1) == answers).float().mean().item())",
+                             "return loss, accuracy",
+                             "return sum(losses) / len(losses), sum(accuracies) / len(accuracies)")
 evaluation_report.mistakes_as_edits(
     (*wrong_scale,
      "Two of three are found. The one that is left stands before the network: what does a dark image look like when "
