@@ -212,6 +212,19 @@ def doubled(n):
     return n + n
 
 
+def test_an_import_that_takes_long_is_waited_for_and_leaves_the_module_whole(monkeypatch, tmp_path):
+    monkeypatch.setattr(exercises, "SECONDS", 0.2)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slowly_imported.py").write_text("import time\nfor _ in range(20):\n    time.sleep(0.1)\nwhole = True\n")
+
+    def doubled_after_an_import(n):
+        import slowly_imported
+        return n + n if slowly_imported.whole else None
+
+    double = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled)
+    assert double.judge(doubled_after_an_import, random.Random(0))
+
+
 def test_an_endless_answer_is_stopped(monkeypatch):
     monkeypatch.setattr(exercises, "SECONDS", 0.5)
 
