@@ -215,7 +215,7 @@ def doubled(n):
 def test_an_import_that_takes_long_is_waited_for_and_leaves_the_module_whole(monkeypatch, tmp_path):
     monkeypatch.setattr(exercises, "SECONDS", 0.2)
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "slowly_imported.py").write_text("import time\nfor _ in range(20):\n    time.sleep(0.1)\nwhole = True\n")
+    (tmp_path / "slowly_imported.py").write_text("import time\nfor _ in range(20):\n time.sleep(0.1)\nwhole = True")
 
     def doubled_after_an_import(n):
         import slowly_imported

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from cnncourse import __main__ as cli
-from cnncourse.runs.published import T, expectations, interval, verdicts
+from cnncourse.runs.published import expectations, interval, verdicts
 from cnncourse.runs.shipped import recorded
 
 
@@ -19,10 +19,6 @@ def with_accuracies(*accuracies):
         found.append(copy.deepcopy(record))
         found[-1].config["seed"], found[-1].test["accuracy"] = seed, accuracy
     return found
-
-
-def test_students_t_is_that_of_scipy():
-    assert {k: pytest.approx(stats.t.ppf(0.975, k), rel=1e-3) for k in T} == T
 
 
 def test_the_interval_holds_95_of_100_new_means_of_the_same_recipe():

@@ -14,8 +14,6 @@ PUBLISHED = {"resnet20": 0.9125, "resnet56": 0.9303}
 # How far trainings of one recipe lie apart: Table 6 gives five of ResNet-110 a deviation of 0.16 points. The paper says
 # it of no other depth, so the same is taken for all.
 PAPER, SEEDS_OF_PAPER, DEVIATION_OF_PAPER = "He et al. 2016, Table 6", 5, 0.0016
-# Student's t, two-sided 95 %, by degrees of freedom; tables of statistics have it.
-T = {1: 12.71, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,9 @@ class Verdict:
 def interval(centre: float, deviation: float, seeds: int, others: int, known: int) -> tuple[float, float]:
     """Where the mean of `seeds` runs is expected: centre is the mean of `others` runs, and deviation was estimated from
     `known`. A prediction interval of Student's t."""
-    half = T[min(known - 1, max(T))] * deviation * sqrt(1 / seeds + 1 / others)
+    from scipy.special import stdtrit
+
+    half = stdtrit(known - 1, 0.975) * deviation * sqrt(1 / seeds + 1 / others)
     return centre - half, centre + half
 
 
