@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 # Operations by what they do with the numbers they read; without the underscore of those that work in place.
-ELEMENTS = {"_prelu_kernel", "_to_copy", "alias", "copy", "detach", "hardswish", "lift_fresh", "log_sigmoid_forward",
-            "native_dropout", "rrelu_with_noise"}  # each from one of each input, like all that PyTorch tags pointwise
+ELEMENTS = {"_prelu_kernel", "_to_copy", "alias", "copy", "detach", "hardswish", "hardtanh", "lift_fresh",  # each from
+            "log_sigmoid_forward", "native_dropout", "rrelu_with_noise"}  # one of each input, as PyTorch's pointwise
 CONSTANTS = {"empty_like", "fill", "full_like", "new_empty", "new_empty_strided", "new_full", "new_ones", "new_zeros",
              "ones_like", "rand_like", "randn_like", "zero", "zeros_like"}
 MOVES = {"channel_shuffle", "diagonal", "expand", "flip", "native_channel_shuffle", "permute", "pixel_shuffle",

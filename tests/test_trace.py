@@ -274,7 +274,9 @@ def test_macs_are_counted_by_the_operation_whoever_calls_it(forward, macs):
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         Net()(torch.ones(1, 3, 8, 8))
-    assert costs(Net(), (3, 8, 8)).macs == macs == counter.get_total_flops() / 2
+    assert costs(Net(), (3, 8, 8)).macs == macs
+    if counter.get_total_flops():  # none for attention on a processor in PyTorch 2.6
+        assert counter.get_total_flops() / 2 == macs
 
 
 def test_networks_that_need_numbers_or_hold_constants_are_traced():
