@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from cnncourse import exercises
-from cnncourse.exercises import LESSONS, behaviour, exercise, googlenet, images
+from cnncourse.exercises import LESSONS, behaviour, clinic, exercise, googlenet, images
 from cnncourse.layers import LocalResponseNorm
 from cnncourse.tools import progress
 
@@ -210,6 +210,48 @@ def test_an_edit_of_the_solution_is_a_mistake_and_must_fit_in_one_place():
 
 def doubled(n):
     return n + n
+
+
+def test_a_network_that_answers_by_chance_is_told_so():
+    class Forgetful(clinic.ProjectionBlock.function):
+        def forward(self, x):
+            project = nn.Conv2d(x.shape[1], self.residual[0].out_channels, 1, self.residual[0].stride)
+            return (self.residual(x) + project(x)).relu()
+
+    def dropping(n_in, n_out):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.a, self.b = nn.Linear(n_in, 32), nn.Linear(32, n_out)
+
+            def forward(self, x):
+                return self.b(nn.functional.dropout(self.a(x).relu(), 0.5))
+        return Net()
+
+    for ex, answer in ((clinic.ProjectionBlock, Forgetful), (clinic.classifier, dropping)):
+        assert "another answer each time" in ex.judge(answer, random.Random(0)).message
+
+
+def test_an_answer_whose_result_cannot_be_used_did_not_raise():
+    def unfinished(width):
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+
+                def forward(self, x):
+                    return x
+                self.forward = forward
+        return Net()
+
+    message = clinic.small_net.judge(unfinished, random.Random(0)).message
+    assert message.startswith("What your program returned cannot be used: TypeError")
+    assert "It came from `small_net" in message
+
+
+def test_a_constant_error_beside_large_numbers_is_measured_against_itself():
+    right = [2 * 10**7, 10**8, 5 * 10**8]
+    assert exercises.relation([right[0] - 2, right[1] - 9, right[2] - 5], right) == ""
+    assert "2 too small everywhere" in exercises.relation([n - 2 for n in right], right)
 
 
 def test_an_import_that_takes_long_is_waited_for_and_leaves_the_module_whole(monkeypatch, tmp_path):

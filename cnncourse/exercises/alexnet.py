@@ -158,6 +158,11 @@ normalise.mistakes_as_edits(
      "You took the mean of the squares. The paper prints a sum, which is smaller at the ends."),
     ("near.square().sum(dim=1)", "near.square().sum(dim=1).sqrt()",
      "You took the root of the sum. The power beta alone stands in the formula."),
+    ("a[:, max(0, i - n // 2)", "torch.cat([out[:, :i], a[:, i:]], 1)[:, max(0, i - n // 2)",
+     "The neighbours before a channel are normalised already when you read them. Take the squares from `a`."),
+    ("i + n // 2 + 1", "min(a.shape[1] - 1, i + n // 2 + 1)",
+     "Your window never reaches the last channel: a slice ends *before* its second number, so its end may be "
+     "`a.shape[1]`."),
     ("max(0, i - n // 2)", "i", "i + n // 2 + 1", "i + n",
      "Your neighbours are those behind the channel only. Half of them stand before it."),
     ("max(0, i - n // 2)", "max(0, i - n + 1)", "i + n // 2 + 1", "i + 1",
@@ -342,6 +347,9 @@ def relight(images, directions, spread, strengths):
 
 relight.mistakes_as_edits(
     ("directions.T", "directions", "You took the rows of `directions` for the directions. They are its columns."),
+    ("((strengths * spread) @ directions.T)", "(directions @ (strengths * spread).T).reshape(-1, 3)",
+     "`directions @ ... .T` has a column for each image. Transpose it: a `reshape` mixes the colours of different "
+     "images."),
     ("images + ((strengths * spread) @ directions.T)", "images - ((strengths * spread) @ directions.T)",
      "You subtract the colour. It is added."),
     ("strengths * spread", "strengths + spread", "You add strengths and deviations. They are multiplied."),

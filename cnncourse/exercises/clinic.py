@@ -5,6 +5,7 @@ symptom and leave the program wrong.
 """
 
 import io
+import zipfile
 from contextlib import suppress
 
 import torch
@@ -210,6 +211,9 @@ logits.mistakes_as_edits(
      "Whoever counts the right ones will count these too."),
     ("maps.flatten(1)", "maps.view(batch_size, -1)", "@ weight", "@ weight[:rows.shape[1]]",
      "The matrix was cut to fit the rows. But the rows are wrong: each holds a part of an image only."),
+    ("maps.flatten(1)", "maps.permute(0, 2, 3, 1).flatten(1)",
+     "The channels went to the end before the maps were written in a row. The matrix expects channel after channel, as "
+     "`flatten` finds them."),
     ("maps.flatten(1)", "maps.reshape(len(weight), -1).T",
      "The shape is right, the numbers are not. `view` cuts the numbers in the order in which they lie in memory, and "
      "turning the result does not bring an image's numbers back into one row."))
@@ -327,6 +331,10 @@ Block.mistakes_as_edits(
      "(n_out))\n        self", "(n_out), nn.Upsample(scale_factor=stride))\n        self",
      "The residual is made too small and then enlarged again. The shapes agree, and what was thrown away does not "
      "come back. Ask why it was too small."),
+    ("(self.residual(x) + self.shortcut(x)).relu()", "self.residual(x).relu() + self.shortcut(x)",
+     "The ReLU stands before the sum. It follows the sum."),
+    ("(self.residual(x) + self.shortcut(x)).relu()", "self.residual(x) + self.shortcut(x)",
+     "The ReLU after the sum is missing."),
     ("3, stride", "3", "1, stride", "1",
      "No convolution has a stride any more. The message is gone, and the block no longer makes the map smaller."))
 
@@ -519,7 +527,8 @@ Tower.mistakes_as_edits(
 
 
 def two_runs(cells):
-    """Sum and number of batches when the cells run, and when those after the first run again with smaller batches."""
+    """Sum and number of batches when the cells run, and when those after the first run again with smaller batches; and
+    the sum when the last one runs once more by itself."""
     images, size = torch.randn(26), 8  # the last batch is smaller
     kernel, seen = {"images": images, "batch_size": size}, {}
     for run, again in (("first", cells), ("second", cells[1:])):
@@ -530,7 +539,8 @@ def two_runs(cells):
                  f"after the {run} run, `images` and `batch_size` are those from before":
                      kernel["images"] is images and kernel["batch_size"] == size}
         kernel["batch_size"] = size = 4
-    return seen
+    exec(cells[-1], kernel)
+    return seen | {"after the last cell alone has run once more, the total": kernel["total"]}
 
 
 @exercise(minutes=5, level="medium",
@@ -566,7 +576,10 @@ cells.mistakes_as_edits(
     ("batch.sum", "batch.mean", "The means of the batches are added up. The sum over all images is wanted."),
     (r'"total = 0\n"', "", "import data", r"import data\ntotal = 0",
      "The loop has a name of its own now. But `total = 0` went into the first cell, which does not run again: the "
-     "second run adds to the sum of the first."))
+     "second run adds to the sum of the first."),
+    (r'"total = 0\n"', "", "images, batch_size)", r"images, batch_size)\ntotal = 0",
+     "The loop has a name of its own now. But `total = 0` went into the second cell: when the third runs again by "
+     "itself, it adds to the sum of the run before."))
 
 
 @exercise(minutes=5, level="medium",
@@ -607,6 +620,10 @@ losses.mistakes_as_edits(
     ("        optimizer.zero_grad()\n        loss.backward()", "        loss.backward()\n        optimizer.zero_grad()",
      "The gradients are set to zero between `backward` and `step`: nothing is learned. Before `backward` they are."),
     ("        optimizer.step()\n", "", "`step` is gone: the weights never move."),
+    ("        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n",
+     "        for image, label in zip(images, labels):\n            optimizer.zero_grad()\n"
+     "            F.cross_entropy(model(image[None]), label[None]).backward()\n            optimizer.step()\n",
+     "There is a step for each image. One step on all images was asked for in each epoch."),
     ("lr=0.1", "lr=0.01", "The learning rate is not 0.1."),
     ("lr=0.1", "lr=0.1, momentum=0.9", "The optimizer has a momentum now. Plain gradient descent is asked for."),
     ("torch.optim.SGD", "torch.optim.Adam", "The optimizer is Adam now. Gradient descent is asked for: SGD."),
@@ -725,6 +742,11 @@ mean_loss.mistakes_as_edits(
     (" * len(labels)", "", "total / count", "total / len(batches)",
      "Divided by the number of batches, the size is right, but each image of the small last batch counts more than "
      "any other. Weigh each batch's mean by its number of images."),
+    ("F.cross_entropy(net(images), labels).item() * len(labels)",
+     "F.cross_entropy(net(images), labels, reduction='sum').item()", "total / count", "total / len(batches)",
+     "This is the sum over all images, divided by the number of batches. Divide it by the number of images."),
+    (" * len(labels)", "", "total / count", "total * len(labels) / count",
+     "Every batch is weighed with the size of the last one. Weigh each with its own size, before you add."),
     ("* len(labels)", "* len(batches[0][1])",
      "Every batch is weighed with the size of the first one. The last batch is smaller: take each batch's own size."),
     ("in batches:", "in batches[:-1]:",
@@ -776,6 +798,9 @@ standardised.mistakes_as_edits(
     ("statistic(dim=(0, 2, 3)).reshape(3, 1, 1)", "statistic()",
      "One mean and one deviation for all three channels: dark blue pixels stay darker than the others. Keep the "
      "channels apart."),
+    ("dim=(0, 2, 3)).reshape(3, 1, 1)", "dim=0)",
+     "You measure each pixel by itself. One mean and one deviation for each channel are asked for: over images, rows "
+     "and columns."),
     ("pixels.mean, pixels.std", "pixels.mean, pixels.var",
      "You divide by the variance. Its root is the deviation."),
     ("(images / 255 - mean) / std", "(images / 255 - mean)",
@@ -1124,6 +1149,9 @@ def found_in_file(content, net):
     try:
         keys = fresh.load_state_dict(torch.load(io.BytesIO(content), weights_only=True), strict=False)
     except Exception as error:
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            raise WrongForm("`torch.load` reads what `torch.save` has written, and your file is none of that. Did "
+                            "`pickle` write it?") from None
         return {"loading it raises": type(error).__name__}
     if keys.unexpected_keys and len(keys.missing_keys) == len(fresh.state_dict()):
         raise WrongForm(f"No name in your file fits: it holds `{keys.unexpected_keys[0]}`, and the network wants "
@@ -1194,6 +1222,12 @@ googlenet_stem.mistakes_as_edits(
      "padding=1), nn.ReLU()", "padding=1), nn.ReLU(), nn.Conv2d(3 * width, 3 * width, 1), nn.ReLU()",
      "The 1x1 stands behind the 3x3, on three times the width, and has about nine times the parameters that were "
      "missing. It prepares the 3x3, so it comes before it."),
+    ("padding=3), nn.ReLU()", "padding=3)", "nn.Conv2d(width, width, 1), nn.ReLU(),", "",
+     "padding=1), nn.ReLU()", "padding=1), nn.Conv2d(3 * width, 3 * width, 1)",
+     "The 1x1 stands behind the 3x3, on three times the width. It prepares the 3x3, so it comes before it. And a ReLU "
+     "follows each convolution."),
+    ("padding=3), nn.ReLU()", "padding=3)", "width, 1), nn.ReLU()", "width, 1, bias=False)", "padding=1), nn.ReLU()",
+     "padding=1)", "The new layer has no bias. And a ReLU follows each convolution."),
     ("padding=3), nn.ReLU()", "padding=3)", "The ReLU behind the 7x7 convolution is missing."),
     ("3, padding=1), nn.ReLU()", "3, padding=1)", "The ReLU behind the 3x3 convolution is missing."),
     ("width, 1)", "width, 3, padding=1)", "The new convolution has a window of 3 x 3. It is a 1x1."),

@@ -270,6 +270,8 @@ error_rates.mistakes_as_edits(
      "Your five leave out the most likely class, and count a right first answer as wrong. The first is one of the "
      "five."),
     ("hits.any", "hits[:, :4].any", "Your top-5 error looks at four classes. A slice ends *before* its second number."),
+    ("hits.any(dim=1)", "torch.isin(labels, logits.topk(5, dim=1).indices)",
+     "You look for each label among the five classes of *all* images. Compare it with the five of its own row."),
     ("hits.any(dim=1)", "hits.all(dim=1)",
      "You ask that all five be the right class. One label can agree with one of them: *any*."),
     ("hits.any(dim=1).float()", "hits.float()",
@@ -332,6 +334,11 @@ ensemble.mistakes_as_edits(
      "others. Each network's softmax comes first."),
     ("F.softmax(net(x), dim=1)", "net(x)",
      "You averaged the logits. They are not probabilities: a softmax is missing."),
+    ("F.softmax(net(x), dim=1)", "net(x)", ".mean(0)", ".softmax(0).mean(0)",
+     "Your softmax runs over the networks, not over the classes: take it of each network's answer, over dimension 1."),
+    ("F.softmax(net(x), dim=1)", "F.log_softmax(net(x), dim=1)", ".mean(0)", ".mean(0).exp()",
+     "You averaged the logarithms, which gives the geometric mean: its rows do not sum to one. The mean of the "
+     "probabilities themselves is asked for."),
     (".mean(0)", ".sum(0)",
      "You added the probabilities without dividing by the number of networks. Each row must sum to one."),
     ("dim=1", "dim=0",

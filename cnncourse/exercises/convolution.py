@@ -337,7 +337,8 @@ field.mistakes_as_edits(
     ("d * (k - 1)", "(d - 1) * (k - 1)",
      "Your weights stand d-1 apart. With dilation d they stand d apart; d = 1 is the ordinary kernel."),
     ("in chain", "in reversed(chain)",
-     "You begin with the last layer. The jump counts the strides of the layers before, so begin with the first."),
+     "This is right for the layers in the opposite order. With a jump, which counts the strides of the layers before, "
+     "begin with the first layer; with a recursion such as `(r - 1) * s + d * (k - 1) + 1`, begin with the last."),
     ("return total", "return max(d * (k - 1) + 1 for k, s, d in chain)",
      "This is the widest window of a single layer. Each layer sees through those before it, so that they add up."),
     ("jump * s", "jump",

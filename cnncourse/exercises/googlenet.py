@@ -289,6 +289,8 @@ total_loss.mistakes_as_edits(
      "Your heads count in evaluation and not in training. It is the other way round."),
     ("end + 0.3 * sum(heads)", "0.3 * (end + sum(heads))",
      "Your 0.3 stands before the end's loss as well, or before the whole sum. The end counts fully."),
+    ("end + 0.3 * sum(heads)", "0.7 * end + 0.3 * sum(heads)",
+     "Your end counts 0.7. It counts in full, and each head 0.3 on top."),
     ("sum(heads)", "sum(heads) / len(heads)",
      "You average the heads. Their losses are added, each with its 0.3."),
     ("0.3 * sum", "sum", "In your sum each head counts as much as the end. The paper weighs them down."),

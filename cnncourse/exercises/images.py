@@ -36,6 +36,16 @@ upright.mistakes_as_edits(
      "picture must be turned clockwise."),
     ("return", "if orientation in (6, 8):\n        return image.transpose(1, 2)\n    return",
      "You exchange rows and columns. That has the right shape and is a mirror image: a turn needs a flip as well."),
+    ("return", "if orientation == 6:\n        return image.transpose(1, 2)\n    return",
+     "For 6 you exchange rows and columns. That is a mirror image: a turn needs a flip as well."),
+    ("return", "if orientation == 8:\n        return image.transpose(1, 2)\n    return",
+     "For 8 you exchange rows and columns. That is a mirror image: a turn needs a flip as well."),
+    ("3: 2, 6: -1, 8: 1", "3: 1, 6: 2, 8: -1",
+     "You count quarter turns in the order of the numbers. The EXIF numbers do not count turns: 3 is a half turn, 6 a "
+     "quarter clockwise, 8 a quarter counter-clockwise."),
+    ("3: 2, 6: -1, 8: 1", "3: -1, 6: 2, 8: 1",
+     "You count quarter turns in the order of the numbers. The EXIF numbers do not count turns: 3 is a half turn, 6 a "
+     "quarter clockwise, 8 a quarter counter-clockwise."),
     ("return", "if orientation == 3:\n        return image.flip(1)\n    return",
      "For 3 you flip the rows alone. That mirrors the picture: a half turn reverses rows and columns."),
     ("3: 2, 6: -1, 8: 1", "3: 0, 6: 0, 8: 0",
@@ -278,6 +288,9 @@ freeze.mistakes_as_edits(
     ("net.requires_grad_(False)", "net.requires_grad = False",
      "Nothing is frozen. If you wrote `net.requires_grad = False`: that gives the network a new attribute, and no "
      "parameter hears of it. Look for the method with an underscore at its end, or go through the parameters."),
+    ("return net", "return net.head", "Your function returns the head. Return the whole network, `net`."),
+    ("net.head.requires_grad_(True)", "net.head = nn.Linear(net.head.in_features, net.head.out_features)",
+     "The head is a new layer, and what the old one had learned is lost. Leave the head as it is."),
     ("head.requires_grad_(True)", "head.requires_grad_(False)",
      "Everything is frozen, the head too: there is nothing left to train."),
     ("net.requires", "net.head.requires", "net.head.requires_grad_(True)", "",

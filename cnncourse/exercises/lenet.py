@@ -130,8 +130,9 @@ learn.mistakes_as_edits(
      "The first two losses are right. Then the gradients of all steps so far add up: they must be forgotten in every "
      "step, not only before the first."),
     ("optimizer.step()", "",
-     "All losses are equal, so no weight has moved. Either `optimizer.step()` is missing, or it finds no gradients, "
-     "because they are forgotten just before it or computed only after it."),
+     "All losses are equal. Either no weight has moved: `optimizer.step()` is missing, or it finds no gradients, "
+     "because they are forgotten just before it or computed only after it. Or the network is asked once, before the "
+     "loop, and not again in each step."),
     ("optimizer.step()", "", "optimizer.zero_grad()", "optimizer.step(); optimizer.zero_grad()",
      "Each step moves the weights by the gradients of the step before: `optimizer.step()` comes too early. First "
      "compute the gradients of this loss, then move."),

@@ -168,6 +168,9 @@ head_parameters.mistakes_as_edits(
      "Only 512 numbers enter your head. Flattening keeps every position of the last map, for each of 512 channels."),
     ("height // 32", "height // 10", "width // 32", "width // 10",
      "You divide each side by 10. Five poolings halve five times in a row: what is the factor of all five?"),
+    ("sum(linear_parameters(*sizes) for sizes in ((n, 4096), (4096, 4096), (4096, classes)))",
+     "linear_parameters(n, 4096) + linear_parameters(4096, 4096) + 4096 * classes",
+     "The biases of the last layer are missing: one for each class."),
     ("(4096, 4096), ", "",
      "Your head has two linear layers. VGG's has three: there is a layer from 4096 to 4096 units between them."),
     ("linear_parameters(*sizes)", "math.prod(sizes)", "The biases are missing: one for each output of a linear layer."))
@@ -266,6 +269,8 @@ he_deviation.mistakes_as_edits(
     ("2 /", "6 /", "You take 6 / n, which is the bound of a uniform distribution. The deviation comes from 2 / n."),
     ("2 /", "3 /", "Your variance is 3 / n. He's is 2 / n."),
     ("math.sqrt(2 /", "(2**0.5 /", "You take the root of 2 only. The root of n belongs below the line as well."),
+    ("(n_in * k * k)", "n_in * k * k",
+     "You divide by the channels and multiply by the window. All of n_in * k * k stands below the line: brackets."),
     ("math.sqrt(2 / (n_in * k * k))", "2 / math.sqrt(n_in * k * k)",
      "You take the root of n only. The 2 stands under the root as well."),
     ("math.sqrt(2 / (n_in * k * k))", "math.sqrt(n_in * k * k / 2)",
