@@ -6,7 +6,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from . import exercise
+from . import WrongForm, exercise
 
 
 def pictures(rng: random.Random, *shape: int) -> Tensor:
@@ -41,9 +41,6 @@ upright.mistakes_as_edits(
     ("return", "if orientation == 8:\n        return image.transpose(1, 2)\n    return",
      "For 8 you exchange rows and columns. That is a mirror image: a turn needs a flip as well."),
     ("3: 2, 6: -1, 8: 1", "3: 1, 6: 2, 8: -1",
-     "You count quarter turns in the order of the numbers. The EXIF numbers do not count turns: 3 is a half turn, 6 a "
-     "quarter clockwise, 8 a quarter counter-clockwise."),
-    ("3: 2, 6: -1, 8: 1", "3: -1, 6: 2, 8: 1",
      "You count quarter turns in the order of the numbers. The EXIF numbers do not count turns: 3 is a half turn, 6 a "
      "quarter clockwise, 8 a quarter counter-clockwise."),
     ("return", "if orientation == 3:\n        return image.flip(1)\n    return",
@@ -257,16 +254,21 @@ statistics.mistakes_as_edits(
      "N x C x H x W: the channels are dimension 1, and that is the one to keep."))
 
 
+def frozen(net, _):
+    if not hasattr(net, "features"):
+        raise WrongForm("Return the whole network, `net`, with its parts `features` and `head`.")
+    return {"the parameters that are trained": [n for n, p in net.named_parameters() if p.requires_grad],
+            "layers in evaluation": [n for n, m in net.named_modules() if not m.training],
+            "the momentum of batch normalisation": net.features[1].momentum}
+
+
 @exercise(minutes=6, level="medium",
           hints=("Which parameters does `net.named_parameters()` list? Which of them belong to the last layer?",
                  "A parameter with `requires_grad = False` gets no gradient, and an optimizer leaves it alone.",
                  "`net.requires_grad_(False)` turns all off (mind the underscore at its end); then "
                  "`net.head.requires_grad_(True)`. Return the network at the end."),
           cases=lambda rng: [(small(rng.randint(3, 6), rng.randint(2, 5)),) for _ in range(2)],
-          observe=lambda net, _: {"the parameters that are trained": [n for n, p in net.named_parameters()
-                                                                      if p.requires_grad],
-                                  "layers in evaluation": [n for n, m in net.named_modules() if not m.training],
-                                  "the momentum of batch normalisation": net.features[1].momentum})
+          observe=frozen)
 def freeze(net):
     """Freeze the network except for its last layer, `net.head`, and return it: training changes the weight and the bias
     of the head, and no other parameter. All layers stay in training mode."""
@@ -288,7 +290,6 @@ freeze.mistakes_as_edits(
     ("net.requires_grad_(False)", "net.requires_grad = False",
      "Nothing is frozen. If you wrote `net.requires_grad = False`: that gives the network a new attribute, and no "
      "parameter hears of it. Look for the method with an underscore at its end, or go through the parameters."),
-    ("return net", "return net.head", "Your function returns the head. Return the whole network, `net`."),
     ("net.head.requires_grad_(True)", "net.head = nn.Linear(net.head.in_features, net.head.out_features)",
      "The head is a new layer, and what the old one had learned is lost. Leave the head as it is."),
     ("head.requires_grad_(True)", "head.requires_grad_(False)",
