@@ -146,7 +146,7 @@ class Fields(TorchDispatchMode):
         if name.startswith("_scaled_dot_product"):
             return self.attention(given)
         x = given.get("self", given.get("input"))
-        if len(tracked) > 1 or not isinstance(x, Tensor) or not (seen := self.seen(x)):
+        if len(tracked) > 1 or name.endswith("_backward") or not isinstance(x, Tensor) or not (seen := self.seen(x)):
             return None  # the others are weights that depend on the image
         spatial = x.ndim - 2
         if "batch_norm" in name:
@@ -220,7 +220,14 @@ class Fields(TorchDispatchMode):
 
 
 def tensors(values: object) -> list[Tensor]:
-    return [t for t in tree_leaves(values) if isinstance(t, Tensor)]
+    return [unwrapped(t) for t in tree_leaves(values) if isinstance(t, Tensor)]
+
+
+def unwrapped(t: Tensor) -> Tensor:
+    """With all its axes, where torch.vmap hides one, and with its memory."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(t):
+        t = torch._C._functorch.get_unwrapped(t)
+    return t
 
 
 def pairwise(values: list) -> zip:
