@@ -220,14 +220,7 @@ class Fields(TorchDispatchMode):
 
 
 def tensors(values: object) -> list[Tensor]:
-    return [unwrapped(t) for t in tree_leaves(values) if isinstance(t, Tensor)]
-
-
-def unwrapped(t: Tensor) -> Tensor:
-    """With all its axes, where torch.vmap hides one, and with its memory."""
-    while torch._C._functorch.is_functorch_wrapped_tensor(t):
-        t = torch._C._functorch.get_unwrapped(t)
-    return t
+    return [t for t in tree_leaves(values) if isinstance(t, Tensor)]
 
 
 def pairwise(values: list) -> zip:

@@ -20,7 +20,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
-from .fields import Fields, arguments, tensors, unwrapped
+from .fields import Fields, arguments, tensors
 
 
 @dataclass(frozen=True)
@@ -234,13 +234,15 @@ def calls(model: nn.Module, depth: int, enter: Callable, leave: Callable) -> Ite
     def before(module, args, kwargs):
         if running or module not in opened:
             running.append(module)
-        enter(module, (args, kwargs), names[module] or type(module).__name__ if running == [module] else None)
+        stage = names[module] or type(module).__name__ if running == [module] else None
+        enter(module, unwrapped((args, kwargs)), stage)
 
     def after(module, args, kwargs, output):
         if module in running:
             while running.pop() is not module:
                 pass  # calls that an exception has ended
-        leave(module, output, names[module] or type(module).__name__ if not running and module not in opened else None)
+        stage = names[module] or type(module).__name__ if not running and module not in opened else None
+        leave(module, unwrapped(output), stage)
 
     handles = []
     try:
@@ -251,6 +253,16 @@ def calls(model: nn.Module, depth: int, enter: Callable, leave: Callable) -> Ite
     finally:
         for handle in handles:
             handle.remove()
+
+
+def unwrapped(values: object) -> object:
+    """With tensors that have all their axes, where torch.vmap hides one, and their memory."""
+    def plain(t):
+        while torch._C._functorch.is_functorch_wrapped_tensor(t):
+            t = torch._C._functorch.get_unwrapped(t)
+        return t
+
+    return tree_map_only(Tensor, plain, values)
 
 
 def opened_by(model: nn.Module, depth: int) -> set[nn.Module]:
@@ -279,7 +291,7 @@ def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
         if stage:
             times[stage] += 1
             name = f"{stage} ({times[stage]})" if times[stage] > 1 else stage
-            found[name] = tree_map_only(Tensor, lambda t: unwrapped(t).detach().clone(), output)
+            found[name] = tree_map_only(Tensor, lambda t: t.detach().clone(), output)
 
     try:
         with looking(model), calls(model, 1, lambda *_: None, leave):
