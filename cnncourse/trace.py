@@ -294,6 +294,7 @@ def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
             found[name] = tree_map_only(Tensor, lambda t: t.detach().clone(), output)
 
     try:
+        model = settled(model, x)
         with looking(model), calls(model, 1, lambda *_: None, leave):
             functional_call(model, own(model, "buffers", Tensor.clone), x.clone(), tie_weights=False)
     except ValueError:
@@ -477,6 +478,16 @@ def copied(value: object, known: dict[int, object]) -> object:
         return value
 
 
+def settled(model: nn.Module, images: Tensor) -> nn.Module:
+    """The network itself, or, where it has lazy layers, a copy in evaluation mode whose layers know their widths."""
+    if any(map(is_lazy, model.parameters())):
+        with looking(model):
+            model = deepcopy(model, {id(t): type(t)(device=t.device, dtype=t.dtype)  # which PyTorch does not copy
+                                     for t in model.buffers() if is_lazy(t)})
+            model(images.clone())
+    return model
+
+
 def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
             watch: Callable[[nn.Module, Tensor], AbstractContextManager] = lambda *_: nullcontext()) -> Tensor:
     """The output of `model` for one image of this shape, as a tensor that has a shape but no values.
@@ -492,10 +503,7 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
             return functional_call(model, state, image, tie_weights=False)
 
     try:
-        if any(map(is_lazy, model.parameters())):
-            with looking(model):
-                model = deepcopy(model)
-                model(torch.zeros(1, *input_shape))  # after it, its layers know their widths
+        model = settled(model, torch.zeros(1, *input_shape))
         devices = {t.device for t in [*model.parameters(), *model.buffers()]}
         try:
             with torch.device("meta"):

@@ -125,6 +125,13 @@ def test_what_a_network_keeps_from_a_look_is_forgotten(look):
     assert net.calls == 1 and net.filled.device.type == net.state.device.type == "cpu" and list(net.cache) == [8]
 
 
+def test_lazy_layers_are_looked_at_in_a_copy_and_stay_lazy():
+    net, x = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()), torch.rand(2, 3, 8, 8)
+    assert [row.parameters for row in stages(net, (3, 8, 8))] == [112, 8, 120]
+    assert list(activations(net, x)) == ["0", "1"] and net.training
+    assert net[0].has_uninitialized_params() and net(torch.rand(2, 5, 8, 8)).shape == (2, 4, 6, 6)
+
+
 def test_activations_of_a_stage_that_is_called_again_are_named_by_the_call():
     net = Functional()
     net.forward = lambda x: net.second(net.first(net.first(x)))
