@@ -146,7 +146,7 @@ class Fields(TorchDispatchMode):
         if name.startswith("_scaled_dot_product"):
             return self.attention(given)
         x = given.get("self", given.get("input"))
-        if len(tracked) > 1 or not isinstance(x, Tensor) or not (seen := self.seen(x)):
+        if len(tracked) > 1 or name.endswith("_backward") or not isinstance(x, Tensor) or not (seen := self.seen(x)):
             return None  # the others are weights that depend on the image
         spatial = x.ndim - 2
         if "batch_norm" in name:

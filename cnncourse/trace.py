@@ -4,12 +4,14 @@ Works on any nn.Module: parameters are replaced by stand-ins on PyTorch's meta d
 numbers, so that VGG-16's table needs neither 550 MB nor a second.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from operator import index
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +27,11 @@ from .fields import Fields, arguments, tensors
 class Stage:
     """One stage, for one image.
 
-    output: shape without the batch, C x H x W or features. parameters: numbers that training changes. macs:
-    multiply-accumulates of convolutions and of matrix products, as linear layers and attention have them. memory: bytes
-    of all layer outputs in float32, which training keeps for the backward pass. field: receptive field, in input pixels
-    along the longer side; it may exceed the image, where it sees padding. None, shown as "unknown", behind an operation
-    that is not understood.
+    output: shape without the batch, C x H x W or features. parameters: weights and biases, frozen ones too.
+    macs: multiply-accumulates of convolutions and of matrix products, as linear layers and attention have them. memory:
+    bytes of all layer outputs in float32, which training keeps for the backward pass. field: receptive field, in input
+    pixels along the longer side; it may exceed the image, where it sees padding. None, shown as "unknown", behind an
+    operation that is not understood.
     """
 
     name: str
@@ -110,18 +112,49 @@ def costs(model: nn.Module, input_shape: tuple[int, int, int] | None = None) -> 
 
 
 def traced(model: nn.Module, input_shape: tuple[int, int, int] | None, depth: int = 1) -> "Trace":
+    require_layers(model)
     if input_shape is None and not hasattr(model, "input_shape"):
         raise ValueError(f"{type(model).__name__} has no `input_shape` that says which images it takes: give "
                          "input_shape=(channels, height, width)")
+    input_shape = sizes(model.input_shape if input_shape is None else input_shape, model)
     traces = []
 
     def watch(module: nn.Module, image: Tensor) -> AbstractContextManager:
         traces.append(Trace(module, image))
         return traces[-1].watching(depth)
 
-    output = on_meta(model, input_shape or model.input_shape, watch)
+    output = on_meta(model, input_shape, watch)
     traces[-1].add("total", traces[-1].model, output, (0, 0, 0))
     return traces[-1]
+
+
+def require_layers(model: nn.Module) -> None:
+    """Raises ValueError for what is no network, or one whose layers cannot be watched."""
+    if not isinstance(model, nn.Module):
+        given = f"the class {model.__name__} itself" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise ValueError(f'a network is an nn.Module, such as MODELS["resnet20"](), not {given}')
+    if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
+        raise ValueError(f"{type(model).__name__} is scripted or has a scripted part, whose layers cannot be watched: "
+                         "give the network as it was before torch.jit.script or torch.jit.trace")
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        raise ValueError(f"{type(model).__name__} only passes images on to a network: give that, its `.module`")
+
+
+def sizes(input_shape: object, model: nn.Module) -> tuple[int, ...]:
+    """The shape as whole numbers: channels, and one for each axis that the first convolution, pooling or normalisation
+    names. Raises ValueError for any other."""
+    layers = [type(part).__name__ for part in model.modules() if re.search("[123]d$", type(part).__name__)]
+    axes = int(layers[0][-2]) if layers else 2
+    try:
+        found = tuple(map(index, input_shape))
+    except TypeError:
+        found = ()
+    if len(found) < 2 or layers and len(found) != 1 + axes or min(found) < 1:
+        names = ("length", "height, width", "depth, height, width")[axes - 1]
+        given = tuple(input_shape.shape) if hasattr(input_shape, "shape") else input_shape
+        raise ValueError(f"the image for {layers[0] if layers else type(model).__name__} has an input_shape of whole "
+                         f"numbers, (channels, {names}), not {given!r}")
+    return found
 
 
 class Trace(Fields):
@@ -201,22 +234,35 @@ def calls(model: nn.Module, depth: int, enter: Callable, leave: Callable) -> Ite
     def before(module, args, kwargs):
         if running or module not in opened:
             running.append(module)
-        enter(module, (args, kwargs), names[module] or type(module).__name__ if running == [module] else None)
+        stage = names[module] or type(module).__name__ if running == [module] else None
+        enter(module, unwrapped((args, kwargs)), stage)
 
     def after(module, args, kwargs, output):
         if module in running:
             while running.pop() is not module:
                 pass  # calls that an exception has ended
-        leave(module, output, names[module] or type(module).__name__ if not running and module not in opened else None)
+        stage = names[module] or type(module).__name__ if not running and module not in opened else None
+        leave(module, unwrapped(output), stage)
 
-    handles = [handle for module in names for handle in (
-        module.register_forward_pre_hook(before, with_kwargs=True),
-        module.register_forward_hook(after, with_kwargs=True))]
+    handles = []
     try:
+        for module in names:
+            handles += [module.register_forward_pre_hook(before, with_kwargs=True),
+                        module.register_forward_hook(after, with_kwargs=True)]
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def unwrapped(values: object) -> object:
+    """With tensors that have all their axes, where torch.vmap hides one, and their memory."""
+    def plain(t):
+        while torch._C._functorch.is_functorch_wrapped_tensor(t):
+            t = torch._C._functorch.get_unwrapped(t)
+        return t
+
+    return tree_map_only(Tensor, plain, values)
 
 
 def opened_by(model: nn.Module, depth: int) -> set[nn.Module]:
@@ -230,18 +276,32 @@ def opened_by(model: nn.Module, depth: int) -> set[nn.Module]:
 
 
 def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    """What each stage gives for the images x (N x C x H x W), by its name, in the order in which they are called.
+    """What each stage gives for the images x (N x C x H x W), by its name, in the order in which they are called; a
+    stage that is called again is named "act (2)", "act (3)" and so on.
 
-    In evaluation mode, as copies; the network and the images stay as they are.
+    In evaluation mode, as copies; the network and the images stay as they are. Raises ValueError where the network
+    cannot take such images.
     """
-    found: dict[str, Tensor] = {}
+    require_layers(model)
+    if not isinstance(x, Tensor):
+        raise ValueError(f"images are a tensor, N x C x H x W, not a {type(x).__name__}: torch.as_tensor makes one")
+    found, times = {}, Counter()
 
     def leave(module, output, stage):
         if stage:
-            found[stage] = tree_map_only(Tensor, lambda t: t.detach().clone(), output)
+            times[stage] += 1
+            name = f"{stage} ({times[stage]})" if times[stage] > 1 else stage
+            found[name] = tree_map_only(Tensor, lambda t: t.detach().clone(), output)
 
-    with calls(model, 1, lambda *_: None, leave), looking(model):
-        functional_call(model, own(model, "buffers", Tensor.clone), x.clone(), tie_weights=False)
+    try:
+        model = settled(model, x)
+        with looking(model), calls(model, 1, lambda *_: None, leave):
+            functional_call(model, own(model, "buffers", Tensor.clone), x.clone(), tie_weights=False)
+    except ValueError:
+        raise
+    except Exception as error:
+        shape, numbers = " x ".join(map(str, x.shape)), str(x.dtype).removeprefix("torch.")
+        raise ValueError(f"{type(model).__name__} cannot take images of {shape}, {numbers}: {error}") from error
     return found
 
 
@@ -249,8 +309,9 @@ def diff(first: nn.Module, second: nn.Module, input_shape: tuple[int, int, int] 
     """Two networks side by side, stage by stage: output shapes, and what the second has more (+) or less (-).
 
     Stages are paired by name, or, where most names differ, by output shape. Layers and other operations that differ in
-    an option, or stand elsewhere, are listed, so that networks of equal shapes can be told apart. input_shape: by
-    default each network's own.
+    an option, or stand elsewhere, are listed, so that networks of equal shapes can be told apart; from where an
+    operation has its inputs is not compared, as whether a skip starts before or behind a ReLU. input_shape: by default
+    each network's own.
     """
     traces = [traced(net, input_shape) for net in (first, second)]
     (*ones, end_of_first), (*twos, end_of_second) = (list(zip(trace.table(), trace.operations, strict=True))
@@ -344,11 +405,13 @@ def word(op, args: tuple, kwargs: dict, depends: Callable[[Tensor], object]) -> 
 
     if name in LAYOUT:
         return ""
+    if name.endswith("_backward"):  # of a network that computes gradients
+        return name.strip("_")
     if "convolution" in name:
         return ("transposed " * given["transposed"] + f"conv {size(given['weight'].shape[2:])}"
                 + unusual(stride=1, padding=0, output_padding=0, dilation=1, groups=1)
                 + " no bias" * (given["bias"] is None))
-    if "pool" in name and "kernel_size" in given:
+    if "pool" in name and "ceil_mode" in given:
         kernel = size(given["kernel_size"])
         given["stride"] = given["stride"] or given["kernel_size"]
         return (f"{'max' if 'max' in name else 'average'} pool {kernel}" + unusual(stride=1, padding=0, dilation=1)
@@ -379,17 +442,50 @@ def word(op, args: tuple, kwargs: dict, depends: Callable[[Tensor], object]) -> 
     return " ".join([WORDS.get(name, name.strip("_")), *options])
 
 
+PYTORCHS = vars(nn.Module()).keys()  # attributes of every module
+
+
 @contextmanager
 def looking(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode, without gradients; then every mode, and the random numbers to come, are as before."""
-    training = {module: module.training for module in model.modules()}
+    """In evaluation mode, without gradients, and with copies of what the modules keep in attributes of their own; then
+    every mode and attribute, which tensors and layers there are, and the random numbers to come, are as before."""
+    kept = [(module, dict(vars(module)), [(table, table.copy()) for name, table in vars(module).items()
+                                          if name in PYTORCHS and isinstance(table, dict | set)])
+            for module in model.modules()]
+    known = {id(part): part for part in [*model.modules(), *model.parameters(), *model.buffers(),
+                                         *(table for *_, tables in kept for table, _ in tables)]}
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            model.eval()  # in training, batch normalisation refuses a batch of one
+            for module, attributes, _ in kept:
+                vars(module).update({name: copied(value, known) for name, value in attributes.items()
+                                     if name not in PYTORCHS})
+                module.training = False  # in training, batch normalisation refuses a batch of one
             yield
     finally:
-        for module, mode in training.items():
-            module.training = mode
+        for module, attributes, tables in kept:
+            vars(module).clear()
+            vars(module).update(attributes)
+            for table, entries in tables:  # in place: the handles of hooks know these dicts
+                table.clear()
+                table.update(entries)
+
+
+def copied(value: object, known: dict[int, object]) -> object:
+    """A copy that shares what is known; the value itself where it cannot be copied, as a lock."""
+    try:
+        return deepcopy(value, known)
+    except Exception:
+        return value
+
+
+def settled(model: nn.Module, images: Tensor) -> nn.Module:
+    """The network itself, or, where it has lazy layers, a copy in evaluation mode whose layers know their widths."""
+    if any(map(is_lazy, model.parameters())):
+        with looking(model):
+            model = deepcopy(model, {id(t): type(t)(device=t.device, dtype=t.dtype)  # which PyTorch does not copy
+                                     for t in model.buffers() if is_lazy(t)})
+            model(images.clone())
+    return model
 
 
 def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
@@ -407,10 +503,7 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
             return functional_call(model, state, image, tie_weights=False)
 
     try:
-        if any(map(is_lazy, model.parameters())):
-            model = deepcopy(model)
-            with looking(model):
-                model(torch.zeros(1, *input_shape))  # after it, its layers know their widths
+        model = settled(model, torch.zeros(1, *input_shape))
         devices = {t.device for t in [*model.parameters(), *model.buffers()]}
         try:
             with torch.device("meta"):
@@ -440,5 +533,5 @@ def to_meta(t: Tensor) -> Tensor:
 
 
 def parameters(module: nn.Module) -> int:
-    """Numbers that training changes. Running statistics of batch normalisation are not among them."""
+    """Weights and biases, frozen ones too. Running statistics of batch normalisation are not among them."""
     return sum(p.numel() for p in module.parameters())

@@ -87,6 +87,59 @@ def test_activations_change_nothing_and_are_not_changed_by_later_layers():
     assert net[1].training and not net[1].drop.training and hooks(net) == hooks(net.eval()) == [0] * 6
 
 
+class Keeping(nn.Module):
+    """What networks keep from one forward pass to the next, and methods of its own that hide PyTorch's."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.grid, self.late, self.state = nn.Conv2d(3, 3, 1), None, None, None
+        self.calls, self.seen, self.cache, self.mean = 0, [], {}, torch.zeros(1)
+        self.register_buffer("filled", None)
+
+    def forward(self, x):
+        if self.grid is None:
+            self.grid, self.late = torch.linspace(-1, 1, x.shape[-1]), nn.Conv2d(3, 3, 1)
+            self.filled = torch.ones(3, 1, 1)
+            self.register_buffer("new", torch.ones(1))
+        grid = self.cache.setdefault(x.shape[-1], torch.zeros(x.shape[-1]))
+        self.calls, self.state = self.calls + 1, x if self.state is None else self.state + x
+        self.seen.append(len(x))
+        self.mean.mul_(0.9).add_(0.1)
+        return self.late(self.conv(x + self.grid + grid)) * self.filled * self.new + self.state
+
+    def train(self, loader, epochs): ...
+
+    def eval(self, loader): ...
+
+
+@pytest.mark.parametrize("look", [lambda net: costs(net, (3, 8, 8)), lambda net: diff(net, net, (3, 8, 8)),
+                                  lambda net: activations(net, torch.zeros(1, 3, 8, 8))], ids=["costs", "diff", "maps"])
+def test_what_a_network_keeps_from_a_look_is_forgotten(look):
+    net = Keeping()
+    look(net)
+    assert (net.grid, net.late, net.state, net.filled, net.calls, net.seen, net.cache) == (
+        None, None, None, None, 0, [], {})
+    assert net.training and list(net.buffers()) == [] and list(net.children()) == [net.conv] and net.mean == 0
+    assert net(torch.zeros(2, 3, 8, 8)).shape == (2, 3, 8, 8) and net.seen == [2] and net.grid.device.type == "cpu"
+    look(net)
+    assert net.calls == 1 and net.filled.device.type == net.state.device.type == "cpu" and list(net.cache) == [8]
+
+
+def test_lazy_layers_are_looked_at_in_a_copy_and_stay_lazy():
+    net, x = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()), torch.rand(2, 3, 8, 8)
+    assert [row.parameters for row in stages(net, (3, 8, 8))] == [112, 8, 120]
+    assert list(activations(net, x)) == ["0", "1"] and net.training
+    assert net[0].has_uninitialized_params() and net(torch.rand(2, 5, 8, 8)).shape == (2, 4, 6, 6)
+
+
+def test_activations_of_a_stage_that_is_called_again_are_named_by_the_call():
+    net = Functional()
+    net.forward = lambda x: net.second(net.first(net.first(x)))
+    maps = activations(net, x := torch.rand(1, 4, 8, 8))
+    assert list(maps) == ["first", "first (2)", "second"]
+    assert torch.equal(maps["first"], net.first(x)) and torch.equal(maps["first (2)"], net.first(net.first(x)))
+
+
 def test_differences_tell_networks_of_equal_shapes_apart_and_are_empty_for_equal_ones():
     rows = {row.stage: row for row in diff(build("googlenet"), build("googlenet_bn"))}
     assert rows["pool4"].first == rows["pool4"].second == "832 x 7 x 7"
@@ -234,12 +287,46 @@ def hooks(net):
     (nn.Linear(9, 2), (1, 8, 8), "Linear cannot take an image of 1 x 8 x 8"),
     (nn.Sequential(nn.ReLU()), None, "Sequential has no `input_shape`.* give input_shape=.channels, height, width"),
     (nn.Sequential(nn.Conv2d(4, 3, 1)), (3, 8, 8), "Sequential cannot take an image of 3 x 8 x 8: .* 4 channels"),
+    (nn.Sequential(nn.Conv2d(1, 6, 5)), (28, 28), r"for Conv2d .*\(channels, height, width\), not \(28, 28\)"),
+    (nn.Sequential(nn.Flatten(), nn.Conv1d(1, 6, 5)), (1, 8, 8), r"for Conv1d .*\(channels, length\), not \(1, 8, 8\)"),
+    (nn.Sequential(nn.Conv2d(3, 6, 5)), torch.rand(1, 3, 8, 8), r"not \(1, 3, 8, 8\)"),
+    (nn.Linear(64, 2), 64, "the image for Linear .*, not 64"),
+    (nn.Linear(64, 2), (), r"not \(\)"),
+    (nn.Linear(64, 2), (1, 8, 8.0), r"not \(1, 8, 8.0\)"),
 ])
 def test_what_has_no_row_is_refused_in_one_sentence(net, image, message):
     before = hooks(net)
     with pytest.raises(ValueError, match=message):
         stages(net, image)
     assert hooks(net) == before
+
+
+SCRIPTED = nn.Sequential(nn.Conv2d(3, 3, 1), torch.jit.script(nn.Sequential(nn.ReLU())))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("net, message", [
+    (SCRIPTED, "Sequential .* has a scripted part.* before torch.jit.script"),
+    (SCRIPTED[1], "is scripted .* before torch.jit.script"),
+    (nn.DataParallel(nn.Conv2d(3, 3, 1)), "DataParallel only passes images on to a network: give that, its `.module`"),
+    ("resnet20", "a network is an nn.Module, .*, not a str"),
+    (nn.ReLU, "a network is an nn.Module, .*, not the class ReLU itself"),
+])
+def test_what_is_no_network_or_hides_its_layers_is_refused_and_keeps_no_hooks(net, message):
+    for look in (lambda: stages(net, (3, 8, 8)), lambda: activations(net, torch.zeros(1, 3, 8, 8))):
+        with pytest.raises(ValueError, match=message):
+            look()
+    assert hooks(SCRIPTED[:1]) == [0, 0]
+
+
+@pytest.mark.parametrize("x, message", [
+    (torch.zeros(1, 3, 8, 8).numpy(), "images are a tensor, N x C x H x W, not a ndarray"),
+    (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "Conv2d cannot take images of 2 x 3 x 8 x 8, uint8: "),
+    (torch.zeros(2, 1, 8, 8), "Conv2d cannot take images of 2 x 1 x 8 x 8, float32: .* 3 channels"),
+])
+def test_activations_of_what_are_no_images_for_the_network_are_refused(x, message):
+    with pytest.raises(ValueError, match=message):
+        activations(nn.Conv2d(3, 4, 3), x)
 
 
 def test_tables_are_aligned_text_and_html():
@@ -295,6 +382,35 @@ def test_networks_that_need_numbers_or_hold_constants_are_traced():
     assert net.layer.has_uninitialized_params()
     half = nn.Conv2d(3, 4, 3).bfloat16()
     assert costs(half, (3, 8, 8)).macs == 3888
+
+
+class Score(Functional):
+    def forward(self, x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(self.second(self.first(x).relu()).sum(), x)[0]
+
+
+class Mapped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, x):
+        return torch.vmap(lambda image: self.conv(image[:, None]))(x).flatten(1, 2)
+
+
+def test_networks_that_compute_gradients_map_over_the_batch_or_pool_at_random_are_traced():
+    rows = stages(Score(), (4, 8, 8))
+    assert (rows[-1].output, rows[0].field, rows[-1].field) == ("4 x 8 x 8", 3, None)
+    rows = stages(net := Mapped(), (3, 8, 8))
+    assert [(row.output, row.macs, row.field) for row in rows] == [
+        ("3 x 2 x 6 x 6", 3 * 2 * 9 * 36, 3), ("6 x 6 x 6", 3 * 2 * 9 * 36, 3)]
+    maps = activations(net, x := torch.rand(2, 3, 8, 8))
+    assert torch.equal(maps["conv"].view(2, 6, 6, 6), net(x))
+    pool = nn.Sequential(nn.FractionalMaxPool2d(2, 5), nn.ReLU())
+    assert [(row.output, row.field) for row in stages(pool, (3, 8, 8))] == 3 * [("3 x 5 x 5", None)]
+    assert diff(pool, pool, (3, 8, 8))[0].changed == ""
 
 
 BUILT = {}
