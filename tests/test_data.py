@@ -4,9 +4,11 @@ import os
 import pickle
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -454,7 +456,7 @@ def test_a_picture_in_memory_is_decoded_once_and_the_others_whenever_they_are_ne
 
 
 @pytest.mark.parametrize("suffix, size, most",
-                         [("png", 64, 1e-3), ("jpg", 64, 0.8), ("jpg", 32, 0.8), ("jpg", 224, 0.2)])
+                         [("png", 64, 1e-3), ("tif", 64, 1e-3), ("jpg", 64, 0.8), ("jpg", 32, 0.8), ("jpg", 224, 0.2)])
 def test_pixels_are_those_of_torchvisions_resize_and_crop(suffix, size, most, tmp_path):
     """To less than one grey level on average where the JPEG decoder leaves out fine detail; also of turned pictures."""
     from torchvision.transforms import v2
@@ -568,6 +570,45 @@ def test_every_kind_of_picture_keeps_its_brightness(tmp_path):
             assert abs(pixels.float().mean() - grey.mean()) < 2, name
     palette.save(tmp_path / "clear.png")
     assert data.decode([tmp_path / "clear.png"], (3, 16, 16)).min() == 255
+
+
+def png(colour_type, values):
+    """A PNG of 30 x 20 equal pixels of 16 bits, which Pillow does not write."""
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = (b"\0" + struct.pack(f">{len(values)}H", *values) * 30) * 20
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 30, 20, 16, colour_type, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("colour_type, bright, dark", [
+    (2, (64000, 32000, 0), (4000, 2000, 0)), (6, (64000, 32000, 0, 65535), (4000, 2000, 0, 65535)),
+    (6, (64000, 32000, 0, 65535), (4000, 2000, 0, 4095)), (4, (64000, 65535), (4000, 65535))],
+    ids=["RGB", "RGBA", "RGBA, also of 12 bits", "grey and alpha"])
+def test_colours_of_16_bits_that_use_12_are_refused_because_pillow_would_make_them_black(
+        colour_type, bright, dark, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(colour_type, bright))
+    expected = (250, 125, 0) if len(bright) > 2 else (250, 250, 250)
+    assert data.decode([path], (3, 8, 8))[0, :, 4, 4].tolist() == list(expected)
+    path.write_bytes(png(colour_type, dark))
+    with pytest.raises(OSError, match="a.png cannot be read: its 16 bits a colour use the lower 12 alone"):
+        data.decode([path], (3, 8, 8))
+
+
+def test_a_black_drawing_of_16_bits_is_no_picture_of_12(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(6, (0, 0, 0, 32768)))
+    assert data.decode([tmp_path / "a.png"], (1, 8, 8)).unique().tolist() == [127]
+
+
+def test_decode_names_the_file_that_it_cannot_read(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(png(2, (0, 0, 0)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow raises nearly every kind; this is no OSError
+    with pytest.raises(OSError, match="a.png cannot be read: more pixels than Pillow opens"):
+        data.decode([tmp_path / "a.png"], (3, 8, 8))
+    with pytest.raises(FileNotFoundError, match="nowhere.png"):
+        data.decode([tmp_path / "nowhere.png"], (3, 8, 8))
 
 
 def test_files_that_are_not_images_are_named_and_skipped(tmp_path):

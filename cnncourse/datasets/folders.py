@@ -219,10 +219,15 @@ def reason(path: Path, error: Exception) -> str:
 
 
 def decode(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
-    """uint8 N x C x H x W. Raises OSError for a file that is not an image or is cut short."""
+    """uint8 N x C x H x W. Raises OSError, which names the file, for one that is not an image or is cut short."""
     pixels = np.empty((len(paths), *shape), np.uint8)
     for i, path in enumerate(paths):
-        pixels[i] = look(path, shape)[0]
+        try:
+            pixels[i] = look(path, shape)[0]
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise OSError(f"{path} cannot be read: {reason(Path(path), error)}") from error
     return torch.from_numpy(pixels)
 
 
@@ -232,13 +237,15 @@ def look(path: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, tuple[tup
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     with Image.open(path) as image:
+        sixteen_bits = image.mode[0] not in "IF" and ";16" in str(image.tile)  # the next line may empty `tile`
         turn = image.getexif().get(ORIENTATION, 1)
         stored = image.size, image.mode, turn
-        sixteen_bits = image.mode == "RGB" and ";16" in str(image.tile)
         drafted = image.draft(mode, (2 * width, 2 * height))
-        wide, high = drafted[1][2:] if drafted else image.size
         ImageOps.exif_transpose(image, in_place=True)
-        if turn in (5, 6, 7, 8):
+        if sixteen_bits and 0 < max(high for _, high in image.getextrema()[:3]) < 16:
+            raise OSError("its 16 bits a colour use the lower 12 alone, which Pillow leaves out; save it with 8")
+        wide, high = drafted[1][2:] if drafted else image.size
+        if drafted and turn in (5, 6, 7, 8):
             wide, high = high, wide
         x = (image.width - wide) * (turn in (2, 3, 6, 7))  # the last column and row of a draft may be a part of one,
         y = (image.height - high) * (turn in (3, 4, 7, 8))  # and is the first in a picture that is turned
@@ -248,8 +255,6 @@ def look(path: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, tuple[tup
                x + wide * (left + width) / across, y + high * (top + height) / down)
         image = eight_bits(image).convert(mode).resize((width, height), Image.Resampling.BILINEAR, box)
     pixels = np.asarray(image)
-    if sixteen_bits and pixels.max() < 16:
-        raise OSError("its 16 bits a colour use the lower 12 alone, which Pillow leaves out; save it with 8")
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), stored
 
 
