@@ -488,6 +488,37 @@ def test_a_folder_that_is_divided_keeps_its_parts(names, counts, test, tmp_path)
     assert len(folder.first(10).train.labels.unique()) == 2  # mixed
 
 
+@pytest.mark.parametrize("names, parts", [
+    (("training_set", "test_set"), "train test"), (("seg_train/seg_train", "seg_test/seg_test"), "train test"),
+    (("train_data", "valid_data"), "train validation"), (("X_train", "X_test"), "train test"),
+    (("Train2017", "val2017"), "train validation"), (("trainset", "testset"), "train test"),
+    (("training", "validation", "evaluation"), "train validation test"),
+    (("train", "train_old"), "train")], ids=str)
+def test_the_names_of_parts_that_people_use_are_understood(names, parts, tmp_path):
+    for name in names:
+        photographs(tmp_path / name, n=6)
+    (tmp_path / "seg_pred").mkdir()
+    shutil.copy(tmp_path / names[0] / "cat" / "0.jpg", tmp_path / "seg_pred")
+    stock = data.take_stock(tmp_path)
+    assert stock.classes == ["cat", "dog"] and list(dict.fromkeys(stock.parts)) == parts.split()
+    beside = [*names[len(parts.split()):], "seg_pred"]
+    assert [note.split(" ")[0] for note in stock.notes if "left aside" in note] == sorted(beside)
+
+
+def test_classes_of_trains_are_classes(tmp_path):
+    photographs(tmp_path, ("steam_train", "training_shoe"))
+    assert data.take_stock(tmp_path).classes == ["steam_train", "training_shoe"]
+
+
+def test_parts_below_the_classes_are_understood(tmp_path):
+    for kind in ("cat", "dog"):
+        photographs(tmp_path / kind, ("train", "Test"), n=6)
+    stock = data.take_stock(tmp_path)
+    assert stock.classes == ["cat", "dog"] and no_image_is_in_two_sets(quiet(stock))
+    assert {(path.parts[-2], part) for path, part in zip(stock.paths, stock.parts, strict=True)} == {
+        ("train", "train"), ("Test", "test")}
+
+
 def quiet(root, size=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -509,7 +540,7 @@ def test_what_is_no_class_is_left_aside_and_named_and_folders_of_a_class_are_rea
     photographs(tmp_path, ("__MACOSX", ".git", ".ipynb_checkpoints"), n=1)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").mkdir()
-    for name in ("notes/read.txt", "README", "cat/Thumbs.db", "cat/._0.jpg"):
+    for name in ("notes/read.txt", "notes/LICENSE", "README", "cat/Thumbs.db", "cat/._0.jpg"):
         (tmp_path / name).write_text("no picture")
     (tmp_path / "dog" / "1.jpg").rename(tmp_path / "dog" / "without extension")
     (tmp_path / "dog" / "2.jpg").rename(tmp_path / "dog" / "2.JPG")
@@ -526,6 +557,22 @@ def test_one_picture_in_two_classes_is_named(tmp_path):
     (tmp_path / "cat" / "again.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
     assert told(tmp_path) == ["the same picture lies in two classes, cat/3.jpg and dog/again.jpg: leave it where it "
                               "belongs"]
+
+
+def test_a_class_may_hold_pictures_without_a_suffix_alone(tmp_path):
+    photographs(tmp_path)
+    for path in (tmp_path / "dog").iterdir():
+        path.rename(path.with_suffix(""))
+    assert data.take_stock(tmp_path).labels.sum() == 10
+
+
+def test_one_picture_in_two_parts_is_named(tmp_path):
+    photographs(tmp_path / "train", n=20)
+    photographs(tmp_path / "test", n=2)
+    for i in range(2):  # the others are equal
+        Image.new("L", (30, 40), 200 + i).save(tmp_path / "test" / "dog" / f"{i}.jpg")
+    assert told(tmp_path) == ["the same picture lies in two parts, train/cat/0.jpg and test/cat/0.jpg, train/cat/1.jpg "
+                              "and test/cat/1.jpg: its answer is known before the test, leave it in one"]
 
 
 def test_five_images_of_a_class_give_every_set_some(tmp_path):
@@ -642,6 +689,11 @@ def test_files_that_are_not_images_are_named_and_skipped(tmp_path):
     (lambda root: [photographs(root / "train"), photographs(root / "val", ("cat",))], "",
      "class dog of .* has no validation pictures"),
     (lambda root: photographs(root, ("train", "test")), "", "divided into test, train, but there is no train with"),
+    (lambda root: [photographs(root / name) for name in ("train_images", "train_masks", "test_images")], "",
+     "train_images and train_masks are both for train, by their names: leave one of them"),
+    (lambda root: [photographs(root / name) for name in ("train", "eval", "test")], "",
+     "eval and test are both for test, by"),
+    (lambda root: photographs(root, ("my_train", "my_test")), "", "divided into my_test, my_train, but there is no tr"),
     (lambda root: [photographs(root, ("cat",)), (root / "dog").mkdir(),
                    *((root / "dog" / f"{i}.heic").write_bytes(b"\0\0\0\x18ftypheic") for i in range(9))], "",
      "class dog .* has 0 pictures .*; dog/0.heic, .* and 4 more are skipped: HEIC, .* save it as JPEG")])

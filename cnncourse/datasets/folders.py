@@ -1,9 +1,10 @@
 """One's own photographs: a directory with one sub-directory a class."""
 
 import math
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -20,7 +21,7 @@ from .batches import Lazy
 
 KEPT = 2**30  # bytes: so much of a folder stays in memory once it is decoded, 87,000 pictures of 64 x 64
 PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-         "dev": "validation", "test": "test", "testing": "test"}
+         "dev": "validation", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
 ASIDE = {"__macosx", "__pycache__", "@eadir", "thumbs.db", "desktop.ini"}  # what systems leave between pictures
 ORIENTATION = 0x0112  # the EXIF field that says how a viewer must turn the stored picture
 
@@ -71,13 +72,14 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
     transparent, scaled until it covers H x W, the middle kept. The first KEPT bytes of pictures stay in memory, the
     others are decoded whenever they are needed. Files that cannot be read are skipped.
 
-    A class's pictures may lie in folders of its own, and all classes in a folder deeper, or in train/, val/ and test/.
+    A class's pictures may lie in folders of its own, and all classes in a folder deeper, or in train/, val/ and test/
+    (or below such names as train_data and seg_test); these three may also divide each class.
     Raises ValueError, one sentence, for a folder that is none of this, or has fewer than `least` pictures of a class.
     """
     root = existing(root)
     files, notes = layout(root)
     kept = torch.empty(min(len(files), KEPT // math.prod(shape)), *shape, dtype=torch.uint8)
-    good, stored, skipped, first_of, doubled = [], [], {}, {}, []
+    good, stored, skipped, first_of, doubled, parted = [], [], {}, {}, [], []
     for (part, name, path), (pixels, told) in zip(files, looked_at([path for *_, path in files], shape), strict=True):
         if pixels is None:
             skipped[path] = told
@@ -86,14 +88,18 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
             kept.numpy()[len(good)] = pixels
         good.append((part, name, path))
         stored.append(told)
-        other, twin = first_of.setdefault(hash(pixels.tobytes()), (name, path))
-        if other != name:
-            doubled.append(" and ".join(file.relative_to(root).as_posix() for file in (twin, path)))
+        side, other, twin = first_of.setdefault(hash(pixels.tobytes()), (part, name, path))
+        if (side, other) != (part, name):
+            (doubled if other != name else parted).append(
+                " and ".join(file.relative_to(root).as_posix() for file in (twin, path)))
     for why in dict.fromkeys(skipped.values()):
         names = [path.relative_to(root).as_posix() for path in skipped if skipped[path] == why]
         notes.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} skipped: {why}")
     if doubled:
         notes.append(f"the same picture lies in two classes, {listed(doubled)}: leave it where it belongs")
+    if parted:
+        notes.append(f"the same picture lies in two parts, {listed(parted)}: its answer is known before the test, "
+                     "leave it in one")
     classes = sorted({name for _, name, _ in files})
     counts = {part: Counter(name for other, name, _ in good if other == part) for part in {part for part, *_ in files}}
     for name in classes:
@@ -127,21 +133,31 @@ def existing(root: str | Path) -> Path:
 def layout(root: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
     """[(part, class, file)] and sentences about what is left aside."""
     classes, notes = class_folders(root)
-    divided = {name: PARTS[name.lower()] for name in classes if name.lower() in PARTS}
     flat = [name for name, files in classes.items() if any(file.parent == root / name for file in files)]
-    if "train" in [part for name, part in divided.items() if name not in flat]:
-        notes += [f"{name} stands beside train and is left aside" for name in classes if name not in divided]
+    divided = parts_of(classes)
+    below = {file.relative_to(root).parts[1].lower() for files in classes.values() for file in files}
+    if trains := [name for name, part in divided.items() if part == "train" and name not in flat]:
+        for part in divided.values():
+            if len(same := [name for name in divided if divided[name] == part]) > 1:
+                raise ValueError(f"{' and '.join(same)} are both for {part}, by their names: leave one of them in "
+                                 f"{root}, or rename one")
+        notes += [f"{name} stands beside {trains[0]} and is left aside" for name in classes if name not in divided]
         found = []
         for name, part in sorted(divided.items(), key=lambda pair: list(PARTS.values()).index(pair[1])):
             inner, inner_notes = class_folders(root / name)
+            if list(inner) == [name]:  # as archives are often unpacked
+                inner, inner_notes = class_folders(root / name / name)
             found += [(part, kind, file) for kind, files in inner.items() for file in files]
             notes += [f"{name}: {note}" for note in inner_notes]
         classes = {kind for _, kind, _ in found}
-    elif len(classes) == len(divided) > 0:
+    elif len(classes) == len(divided) and len(set(divided.values())) > 1:
         raise ValueError(f"{root} is divided into {', '.join(divided)}, but there is no train with one sub-directory a "
                          "class")
     elif len(classes) == 1 and not flat:
         return layout(root / next(iter(classes)))
+    elif "train" in [PARTS.get(name) for name in below] and below <= set(PARTS):
+        found = [(PARTS[file.relative_to(root).parts[1].lower()], kind, file)
+                 for kind, files in classes.items() for file in files]
     else:
         found = [("train", kind, file) for kind, files in classes.items() for file in files]
     if len(classes) < 2:
@@ -151,16 +167,28 @@ def layout(root: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
     return found, notes
 
 
+def parts_of(names: Iterable[str]) -> dict[str, str]:
+    """{name: part} of those names that tell a part in one of their words, such as seg_train, TestData and val2017.
+    Where a name tells it and nothing else, such names alone are for this part."""
+    told = {}
+    for name in names:
+        words = re.sub(r"(set|data)\b", "", " ".join(re.findall("[a-z]+", name.lower()))).split()
+        if len(parts := {PARTS[word] for word in words if word in PARTS}) == 1:
+            told[name], = parts
+    plain = {part for name, part in told.items() if name.lower() in PARTS}
+    return {name: part for name, part in told.items() if part not in plain or name.lower() in PARTS}
+
+
 def class_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     """{class: files of root/<class>/, however deep}, and sentences about what in root is none."""
     entries = [path for path in sorted(root.iterdir()) if not aside(path.name)]
     below = {path.name: [file for file in sorted(path.rglob("*")) if (file.is_file() or file.is_symlink())
                          and not any(map(aside, file.relative_to(path).parts))] for path in entries if path.is_dir()}
-    classes = {name: files for name, files in below.items() if any(file.suffix.lower() in suffixes() for file in files)}
+    classes = {name: files for name, files in below.items() if any(map(pictured, files))}
     notes = []
     if empty := [name for name in below if name not in classes]:
         notes.append(f"{listed(empty)} without a picture: left aside")
-    if loose := [path.name for path in entries if path.name not in below and path.suffix.lower() in suffixes() - {""}]:
+    if loose := [path.name for path in entries if path.name not in below and path.suffix.lower() in suffixes()]:
         notes.append(f"{listed(loose)} in no class directory: left aside")
     return classes, notes
 
@@ -169,9 +197,20 @@ def aside(name: str) -> bool:
     return name.startswith(".") or name.lower() in ASIDE
 
 
+def pictured(file: Path) -> bool:
+    """Whether a file is a picture by its name, or by its content where the name has no suffix."""
+    if file.suffix:
+        return file.suffix.lower() in suffixes()
+    try:
+        with Image.open(file):
+            return True
+    except Exception:  # as in `looked_at`
+        return False
+
+
 @cache
 def suffixes() -> set[str]:
-    return {"", ".heic", ".heif", *Image.registered_extensions()}
+    return {".heic", ".heif", *Image.registered_extensions()}
 
 
 def listed(names: list[str]) -> str:
