@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, partial
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +48,6 @@ def folder(size, channels, root):
     """Photographs in root/<class>/, split 70 : 15 : 15; or in root/train/<class>/ with root/val/<class>/ and
     root/test/<class>/, or one of these: then that is the test set, and a fifth of `train` the validation set. The
     default of `size` is 64. `take_stock` says what becomes of each file; what it has returned can be given as root."""
-    if root is None:
-        raise ValueError("'folder' needs an existing directory with one sub-directory a class as root, not None")
     if isinstance(root, Stock) and (size or channels):
         raise ValueError("the pictures of a Stock have their size and channels already: load it without these")
     stock = root if isinstance(root, Stock) else take_stock(root, (channels or 3, size or 64, size or 64))
@@ -74,8 +74,10 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
 
     A class's pictures may lie in folders of its own, and all classes in a folder deeper, or in train/, val/ and test/
     (or below such names as train_data and seg_test); these three may also divide each class.
-    Raises ValueError, one sentence, for a folder that is none of this, or has fewer than `least` pictures of a class.
+    Raises ValueError, one sentence, for another shape, or a folder that is none of this or has fewer than `least`
+    pictures of a class.
     """
+    check(shape)
     root = existing(root)
     files, notes = layout(root)
     kept = torch.empty(min(len(files), KEPT // math.prod(shape)), *shape, dtype=torch.uint8)
@@ -117,7 +119,17 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
                  images, skipped, notes)
 
 
+def check(shape: tuple[int, int, int]) -> None:
+    if not (isinstance(shape, tuple | list) and len(shape) == 3 and shape[0] in (1, 3)
+            and all(isinstance(pixels, Integral) and pixels > 0 for pixels in shape)):
+        raise ValueError("shape is (channels, height, width), with 1 or 3 channels, such as (3, 64, 64), not "
+                         f"{shape!r}")
+
+
 def existing(root: str | Path) -> Path:
+    if not isinstance(root, str | PathLike):
+        raise ValueError("a folder of photographs needs an existing directory with one sub-directory a class as root, "
+                         f"not {'None' if root is None else type(root).__name__}")
     root = expanded(root)
     if root.is_dir():
         return root
@@ -258,7 +270,11 @@ def reason(path: Path, error: Exception) -> str:
 
 
 def decode(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
-    """uint8 N x C x H x W. Raises OSError, which names the file, for one that is not an image or is cut short."""
+    """uint8 N x C x H x W. Raises OSError, which names the file, for one that is not an image or is cut short, and
+    ValueError for a shape that cannot be, or one path."""
+    check(shape)
+    if isinstance(paths, str | PathLike):
+        raise ValueError(f"`decode` takes a list of files, not {str(paths)!r}: give [path]")
     pixels = np.empty((len(paths), *shape), np.uint8)
     for i, path in enumerate(paths):
         try:
