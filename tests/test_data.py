@@ -581,6 +581,16 @@ def test_one_picture_in_two_classes_is_named(tmp_path):
                               "belongs"]
 
 
+def test_a_picture_whose_exif_data_are_damaged_is_used_and_named(tmp_path):
+    photographs(tmp_path, n=20)
+    damaged = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"  # ends within the first of five fields
+    for name in ("3", "4"):
+        Image.new("RGB", (40, 30), (9, 9, int(name))).save(tmp_path / "dog" / f"{name}.jpg", exif=damaged)
+    assert told(tmp_path) == [
+        "dog/3.jpg, dog/4.jpg are used as far as Pillow can read: Corrupt EXIF data"]
+    assert not data.take_stock(tmp_path).skipped
+
+
 def test_a_class_may_hold_pictures_without_a_suffix_alone(tmp_path):
     photographs(tmp_path)
     for path in (tmp_path / "dog").iterdir():

@@ -12,6 +12,7 @@ from functools import cache, partial
 from numbers import Integral
 from os import PathLike
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import torch
@@ -81,22 +82,26 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
     root = existing(root)
     files, notes = layout(root)
     kept = torch.empty(min(len(files), KEPT // math.prod(shape)), *shape, dtype=torch.uint8)
-    good, stored, skipped, first_of, doubled, parted = [], [], {}, {}, [], []
-    for (part, name, path), (pixels, told) in zip(files, looked_at([path for *_, path in files], shape), strict=True):
+    good, stored, skipped, odd, first_of, doubled, parted = [], [], {}, {}, {}, [], []
+    looks = looked_at([path for *_, path in files], shape)
+    for (part, name, path), (pixels, told, warned) in zip(files, looks, strict=True):
         if pixels is None:
             skipped[path] = told
             continue
         if len(good) < len(kept):
             kept.numpy()[len(good)] = pixels
+        if warned:
+            odd[path] = warned
         good.append((part, name, path))
         stored.append(told)
         side, other, twin = first_of.setdefault(hash(pixels.tobytes()), (part, name, path))
         if (side, other) != (part, name):
             (doubled if other != name else parted).append(
                 " and ".join(file.relative_to(root).as_posix() for file in (twin, path)))
-    for why in dict.fromkeys(skipped.values()):
-        names = [path.relative_to(root).as_posix() for path in skipped if skipped[path] == why]
-        notes.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} skipped: {why}")
+    for found, become in ((skipped, "skipped"), (odd, "used as far as Pillow can read")):
+        for why in dict.fromkeys(found.values()):
+            names = [path.relative_to(root).as_posix() for path in found if found[path] == why]
+            notes.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {become}: {why}")
     if doubled:
         notes.append(f"the same picture lies in two classes, {listed(doubled)}: leave it where it belongs")
     if parted:
@@ -241,15 +246,25 @@ def hold_out(share: float, numbers: np.ndarray, labels: np.ndarray) -> tuple[np.
             random.permutation(np.concatenate([members[:n] for members, n in cuts])))
 
 
-def looked_at(paths: list[Path], shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray | None, object]]:
-    """Of each file its (pixels, what is stored), or (None, why it cannot be read)."""
+def looked_at(paths: list[Path], shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray | None, object, str]]:
+    """Of each file its (pixels, what is stored), or (None, why it cannot be read), and what Pillow warns of, or ""."""
+    warned = {}
+
     def attempt(path: Path):
         try:
-            return look(path, shape)
+            found = look(path, shape)
         except Exception as error:  # a damaged file makes Pillow raise nearly every kind
-            return None, reason(path, error)
+            found = None, reason(path, error)
+        return *found, warned.pop(get_ident(), "")
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # Pillow decodes without Python's lock
+    def keep(message: Warning, *_):  # Pillow warns in the thread that reads the file, and does not name it
+        warned[get_ident()] = str(message).partition(".")[0]
+
+    # Pillow decodes without Python's lock
+    with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning, module="PIL")
+        warnings.showwarning = keep
         for i in range(0, len(paths), 256):  # decoded ahead of their use
             yield from threads.map(attempt, paths[i : i + 256])
 
