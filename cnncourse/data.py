@@ -7,6 +7,7 @@ sources of the images, the folders of one's own photographs, and how batches are
 
 import hashlib
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -35,17 +36,7 @@ class Split:
         if not isinstance(images, Tensor | Lazy) or not isinstance(labels, Tensor):
             raise ValueError(f"images and labels are tensors, not {type(images).__name__} and {type(labels).__name__}: "
                              "torch.from_numpy makes one of an array, torch.tensor of a list")
-        given = by(images.shape)
-        if isinstance(images, Tensor) and images.dtype != torch.uint8:
-            found = f" from {images.min():g} to {images.max():g}" if images.is_floating_point() and len(images) else ""
-            raise ValueError(f"images are uint8, with values from 0 to 255, not {kind(images)}{found}: scale them to 0 "
-                             "to 255, round them, and call .to(torch.uint8)")
-        if len(images.shape) != 4:
-            raise ValueError(f"images are a tensor N x C x H x W, not {given}"
-                             + ": images[:, None] adds the one channel of grey images" * (len(images.shape) == 3))
-        if images.shape[3] in (1, 3, 4) and min(images.shape[1:3]) > 4:
-            raise ValueError(f"images are a tensor N x C x H x W, but {given} has its channels last: give "
-                             "images.permute(0, 3, 1, 2)")
+        check(images)
         if labels.dtype != torch.int64 or labels.ndim != 1:
             raise ValueError(f"labels are an int64 tensor with the number of each image's class, not {kind(labels)} of "
                              f"the shape {tuple(labels.shape)}: " + (
@@ -58,7 +49,10 @@ class Split:
         return len(self.labels)
 
     def first(self, n: int | None) -> "Split":
-        """The first n images (those for training are mixed, in a fixed order), or all where there are fewer."""
+        """The first n images (those for training are mixed, in a fixed order), or all where there are fewer. Raises
+        ValueError where n is no number of images."""
+        if n is not None and not (isinstance(n, Integral) and n >= 0):
+            raise ValueError(f"n (in `load`: limit) is a number of images, not {n!r}")
         images = self.images.first(n) if isinstance(self.images, Lazy) else self.images[:n]
         return Split(images, self.labels[:n])
 
@@ -79,7 +73,7 @@ class Data:
     augment: str = "crop_flip"  # what leaves the classes as they are: a mirrored 3 is no digit, a cut arrow no arrow
 
     def __post_init__(self):
-        if not isinstance(self.classes, tuple | list):
+        if not isinstance(self.classes, tuple | list) or not self.classes:
             raise ValueError(f"classes are the names of the classes, a tuple of texts, not {self.classes}")
         for name in ("train", "validation", "test"):
             split, last = getattr(self, name), len(self.classes) - 1
@@ -135,6 +129,22 @@ class Data:
         return of.hexdigest()[:16]
 
 
+def check(images: Tensor | Lazy) -> None:
+    """Raises ValueError for images that are not uint8, N x C x H x W."""
+    shape, given = images.shape, by(images.shape)
+    if isinstance(images, Tensor) and images.dtype != torch.uint8:
+        found = f" from {images.min():g} to {images.max():g}" if images.is_floating_point() and len(images) else ""
+        raise ValueError(f"images are uint8, with values from 0 to 255, not {kind(images)}{found}: scale them to 0 "
+                         "to 255, round them, and call .to(torch.uint8)")
+    if len(shape) != 4:
+        advice = ": images[:, None] adds the one channel of grey images, images[None] makes a set of one image"
+        raise ValueError(f"images are a tensor N x C x H x W, not {given}" + advice * (len(shape) == 3))
+    for i, place, axes in ((3, "last", "0, 3, 1, 2"), (2, "third and its images last", "3, 2, 0, 1")):
+        if shape[i] in (1, 3, 4) and min(shape[i - 2 : i]) > 4:
+            raise ValueError(f"images are a tensor N x C x H x W, but {given} has its channels {place}: give "
+                             f"images.permute({axes})")
+
+
 def kind(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
@@ -152,24 +162,32 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
     size: height and width in pixels (default: the set's own; photographs 64). channels: 1 grey or 3 RGB (default: the
     set's own). root: where downloaded files lie or go (default: $CNNCOURSE_DATA, else ~/.cnncourse), or the directory
     of a folder, or what `take_stock` says of it. limit: use only so many training images.
-    Raises ValueError for an unknown name, channels or a size that the set has not, an unusable folder, or a file that
-    is damaged; FileNotFoundError where files are missing.
+    Raises ValueError for an unknown name, channels, a size or a limit that cannot be, an unusable folder, or a file
+    that is damaged; FileNotFoundError where files are missing.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"the name of a data set is a text, such as 'digits', not {name!r}: "
+                         "data.load('folder', root=...) takes photographs")
     if channels not in (None, 1, 3):
-        raise ValueError(f"images have 1 channel (grey) or 3 (RGB), not {channels}")
-    if size is not None and size < 1:
-        raise ValueError(f"the image size must be at least 1 pixel, not {size}")
+        raise ValueError(f"images have 1 channel (grey) or 3 (RGB), not {channels!r}")
+    if size is not None and not (isinstance(size, Integral) and size >= 1):
+        raise ValueError(f"the image size is a number of pixels, at least 1 pixel, not {size!r}")
     splits, classes = pick(DATA_SETS, name, "data set")(size, channels, root)
     train, validation, test = (Split(images, labels) for images, labels in splits)
     train = train.first(limit)
-    mean, std = statistics(train.images[:1000] if isinstance(train.images, Lazy) else train.images)
+    mean, std = statistics(train.images)
     augment = {"digits": "crop", "mnist": "crop", "shapes": "nudge_flip"}.get(name, "crop_flip")
     return Data(name, train, validation, test, tuple(classes), mean, std, augment)
 
 
-def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel of uint8 images, of values from 0 to 1. They follow from how often each
-    of the 256 values occurs: the pixels themselves as doubles would take many times the memory of the images."""
+def statistics(images: Tensor | Lazy) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel of uint8 images, of values from 0 to 1; of a Lazy those of the first
+    thousand. They follow from how often each of the 256 values occurs: the pixels themselves as doubles would take many
+    times the memory of the images. Raises ValueError for others, or none."""
+    check(images)
+    if not len(images):
+        raise ValueError("mean and standard deviation are those of at least one image, not of none")
+    images = images[:1000] if isinstance(images, Lazy) else images
     values = torch.arange(256, dtype=torch.float64) / 255
     counts = torch.stack([channel.flatten().bincount(minlength=256) for channel in images.transpose(0, 1)]).double()
     pixels = counts.sum(1)

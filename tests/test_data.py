@@ -4,9 +4,11 @@ import os
 import pickle
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,7 +112,26 @@ def test_statistics_are_those_of_the_pixels_and_need_little_memory():
     (lambda d: data.load("cifar11"), "no data set 'cifar11': did you mean cifar10"),
     (lambda d: data.load("digits", channels=2), "1 channel .* or 3 .*, not 2"),
     (lambda d: data.load("digits", size=0), "at least 1 pixel"),
+    (lambda d: data.load("digits", channels="3"), "1 channel .* or 3 .*, not '3'"),
+    (lambda d: data.load("digits", size="32"), "size is a number of pixels, at least 1 pixel, not '32'"),
+    (lambda d: data.load("digits", size=(32, 32)), r"at least 1 pixel, not \(32, 32\)"),
+    (lambda d: data.load("digits", limit="5"), "number of images, not '5'"),
+    (lambda d: data.load("digits", limit=-1), "number of images, not -1"),
+    (lambda d: d.first(2.5), "number of images, not 2.5"),
+    (lambda d: data.load(None), "name of a data set is a text, such as 'digits', not None"),
+    (lambda d: data.load(Path("photos")), r"not .*Path\('photos'\): data.load\('folder', root=...\) takes photographs"),
     (lambda d: data.load("folder"), "existing directory"),
+    (lambda d: data.load("folder", root=d), "existing directory .* as root, not Data"),
+    (lambda d: data.take_stock(None), "existing directory .* as root, not None"),
+    (lambda d: data.take_stock(".", (64, 64)), r"shape is \(channels, height, width\), .* not \(64, 64\)"),
+    (lambda d: data.take_stock(".", 64), "shape is .* not 64"),
+    (lambda d: data.take_stock(".", (64, 64, 3)), r"shape is .* not \(64, 64, 3\)"),
+    (lambda d: data.decode(["a.jpg"], (64, 64)), r"shape is .* not \(64, 64\)"),
+    (lambda d: data.decode("a.jpg", (3, 8, 8)), r"a list of files, not 'a.jpg': give \[path\]"),
+    (lambda d: data.decode(Path("a.jpg"), (3, 8, 8)), "a list of files"),
+    (lambda d: data.statistics(d.test.images / 255), "images are uint8, .* not float32 from 0 to 1: scale them"),
+    (lambda d: data.statistics(d.test.images[0]), r"N x C x H x W, not 1 x 8 x 8: .*images\[None\] makes a set"),
+    (lambda d: data.statistics(d.test.images[:0]), "at least one image"),
     (lambda d: d.batches("train", 2000), "batch of 2000 is larger than the 1157 training images"),
     (lambda d: d.batches("train", 0), "at least one image"),
     (lambda d: d.batches("train", 8, "rotate"), "no augmentation 'rotate'"),
@@ -132,6 +153,8 @@ GREY, LABELS = torch.arange(64 * 64).reshape(64, 1, 8, 8).byte(), torch.arange(6
     (GREY.numpy(), LABELS, "are tensors, not ndarray and Tensor: torch.from_numpy makes one"),
     (GREY[:, 0], LABELS, "N x C x H x W, not 64 x 8 x 8: images.:, None. adds the one channel"),
     (GREY.expand(-1, 3, -1, -1).permute(0, 2, 3, 1), LABELS, "64 x 8 x 8 x 3 has its channels last: give images.perm"),
+    (GREY[0].expand(3, 8, 8), LABELS[:1], "N x C x H x W, not 3 x 8 x 8: .*images.None. makes a set of one image"),
+    (GREY.expand(-1, 3, -1, -1).permute(2, 3, 1, 0), LABELS, "8 x 8 x 3 x 64 has its channels third and its images la"),
     (GREY, LABELS[:63], "there are 64 images but 63 labels"),
     (GREY, LABELS.float(), "labels are an int64 tensor .* not float32 of the shape .64,.: give labels.flatten"),
     (GREY, LABELS[:, None], "of the shape .64, 1.: give labels.flatten"),
@@ -155,6 +178,7 @@ def test_images_and_labels_of_ones_own_are_checked(images, labels, words):
     ({"train": data.Split(GREY // 255, LABELS)}, "of the training images of 'own' go from 0 to 1, not to 255: scale"),
     ({"train": (GREY, LABELS)}, "train is a data.Split.images, labels., not tuple"),
     ({"classes": 10}, "classes are the names of the classes, a tuple of texts, not 10"),
+    ({"classes": ()}, r"classes are the names of the classes, a tuple of texts, not \(\)"),
 ])
 def test_data_of_ones_own_that_do_not_fit_together_are_refused(others, words):
     own = data.Split(GREY, LABELS)
@@ -454,7 +478,7 @@ def test_a_picture_in_memory_is_decoded_once_and_the_others_whenever_they_are_ne
 
 
 @pytest.mark.parametrize("suffix, size, most",
-                         [("png", 64, 1e-3), ("jpg", 64, 0.8), ("jpg", 32, 0.8), ("jpg", 224, 0.2)])
+                         [("png", 64, 1e-3), ("tif", 64, 1e-3), ("jpg", 64, 0.8), ("jpg", 32, 0.8), ("jpg", 224, 0.2)])
 def test_pixels_are_those_of_torchvisions_resize_and_crop(suffix, size, most, tmp_path):
     """To less than one grey level on average where the JPEG decoder leaves out fine detail; also of turned pictures."""
     from torchvision.transforms import v2
@@ -486,6 +510,37 @@ def test_a_folder_that_is_divided_keeps_its_parts(names, counts, test, tmp_path)
     assert len(folder.first(10).train.labels.unique()) == 2  # mixed
 
 
+@pytest.mark.parametrize("names, parts", [
+    (("training_set", "test_set"), "train test"), (("seg_train/seg_train", "seg_test/seg_test"), "train test"),
+    (("train_data", "valid_data"), "train validation"), (("X_train", "X_test"), "train test"),
+    (("Train2017", "val2017"), "train validation"), (("trainset", "testset"), "train test"),
+    (("training", "validation", "evaluation"), "train validation test"),
+    (("train", "train_old"), "train")], ids=str)
+def test_the_names_of_parts_that_people_use_are_understood(names, parts, tmp_path):
+    for name in names:
+        photographs(tmp_path / name, n=6)
+    (tmp_path / "seg_pred").mkdir()
+    shutil.copy(tmp_path / names[0] / "cat" / "0.jpg", tmp_path / "seg_pred")
+    stock = data.take_stock(tmp_path)
+    assert stock.classes == ["cat", "dog"] and list(dict.fromkeys(stock.parts)) == parts.split()
+    beside = [*names[len(parts.split()):], "seg_pred"]
+    assert [note.split(" ")[0] for note in stock.notes if "left aside" in note] == sorted(beside)
+
+
+def test_classes_of_trains_are_classes(tmp_path):
+    photographs(tmp_path, ("steam_train", "training_shoe"))
+    assert data.take_stock(tmp_path).classes == ["steam_train", "training_shoe"]
+
+
+def test_parts_below_the_classes_are_understood(tmp_path):
+    for kind in ("cat", "dog"):
+        photographs(tmp_path / kind, ("train", "Test"), n=6)
+    stock = data.take_stock(tmp_path)
+    assert stock.classes == ["cat", "dog"] and no_image_is_in_two_sets(quiet(stock))
+    assert {(path.parts[-2], part) for path, part in zip(stock.paths, stock.parts, strict=True)} == {
+        ("train", "train"), ("Test", "test")}
+
+
 def quiet(root, size=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -507,7 +562,7 @@ def test_what_is_no_class_is_left_aside_and_named_and_folders_of_a_class_are_rea
     photographs(tmp_path, ("__MACOSX", ".git", ".ipynb_checkpoints"), n=1)
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").mkdir()
-    for name in ("notes/read.txt", "README", "cat/Thumbs.db", "cat/._0.jpg"):
+    for name in ("notes/read.txt", "notes/LICENSE", "README", "cat/Thumbs.db", "cat/._0.jpg"):
         (tmp_path / name).write_text("no picture")
     (tmp_path / "dog" / "1.jpg").rename(tmp_path / "dog" / "without extension")
     (tmp_path / "dog" / "2.jpg").rename(tmp_path / "dog" / "2.JPG")
@@ -524,6 +579,32 @@ def test_one_picture_in_two_classes_is_named(tmp_path):
     (tmp_path / "cat" / "again.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
     assert told(tmp_path) == ["the same picture lies in two classes, cat/3.jpg and dog/again.jpg: leave it where it "
                               "belongs"]
+
+
+def test_a_picture_whose_exif_data_are_damaged_is_used_and_named(tmp_path):
+    photographs(tmp_path, n=20)
+    damaged = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"  # ends within the first of five fields
+    for name in ("3", "4"):
+        Image.new("RGB", (40, 30), (9, 9, int(name))).save(tmp_path / "dog" / f"{name}.jpg", exif=damaged)
+    assert told(tmp_path) == [
+        "dog/3.jpg, dog/4.jpg are used as far as Pillow can read: Corrupt EXIF data"]
+    assert not data.take_stock(tmp_path).skipped
+
+
+def test_a_class_may_hold_pictures_without_a_suffix_alone(tmp_path):
+    photographs(tmp_path)
+    for path in (tmp_path / "dog").iterdir():
+        path.rename(path.with_suffix(""))
+    assert data.take_stock(tmp_path).labels.sum() == 10
+
+
+def test_one_picture_in_two_parts_is_named(tmp_path):
+    photographs(tmp_path / "train", n=20)
+    photographs(tmp_path / "test", n=2)
+    for i in range(2):  # the others are equal
+        Image.new("L", (30, 40), 200 + i).save(tmp_path / "test" / "dog" / f"{i}.jpg")
+    assert told(tmp_path) == ["the same picture lies in two parts, train/cat/0.jpg and test/cat/0.jpg, train/cat/1.jpg "
+                              "and test/cat/1.jpg: its answer is known before the test, leave it in one"]
 
 
 def test_five_images_of_a_class_give_every_set_some(tmp_path):
@@ -570,6 +651,45 @@ def test_every_kind_of_picture_keeps_its_brightness(tmp_path):
     assert data.decode([tmp_path / "clear.png"], (3, 16, 16)).min() == 255
 
 
+def png(colour_type, values):
+    """A PNG of 30 x 20 equal pixels of 16 bits, which Pillow does not write."""
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    rows = (b"\0" + struct.pack(f">{len(values)}H", *values) * 30) * 20
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 30, 20, 16, colour_type, 0, 0, 0))
+            + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("colour_type, bright, dark", [
+    (2, (64000, 32000, 0), (4000, 2000, 0)), (6, (64000, 32000, 0, 65535), (4000, 2000, 0, 65535)),
+    (6, (64000, 32000, 0, 65535), (4000, 2000, 0, 4095)), (4, (64000, 65535), (4000, 65535))],
+    ids=["RGB", "RGBA", "RGBA, also of 12 bits", "grey and alpha"])
+def test_colours_of_16_bits_that_use_12_are_refused_because_pillow_would_make_them_black(
+        colour_type, bright, dark, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(colour_type, bright))
+    expected = (250, 125, 0) if len(bright) > 2 else (250, 250, 250)
+    assert data.decode([path], (3, 8, 8))[0, :, 4, 4].tolist() == list(expected)
+    path.write_bytes(png(colour_type, dark))
+    with pytest.raises(OSError, match="a.png cannot be read: its 16 bits a colour use the lower 12 alone"):
+        data.decode([path], (3, 8, 8))
+
+
+def test_a_black_drawing_of_16_bits_is_no_picture_of_12(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(6, (0, 0, 0, 32768)))
+    assert data.decode([tmp_path / "a.png"], (1, 8, 8)).unique().tolist() == [127]
+
+
+def test_decode_names_the_file_that_it_cannot_read(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(png(2, (0, 0, 0)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow raises nearly every kind; this is no OSError
+    with pytest.raises(OSError, match="a.png cannot be read: more pixels than Pillow opens"):
+        data.decode([tmp_path / "a.png"], (3, 8, 8))
+    with pytest.raises(FileNotFoundError, match="nowhere.png"):
+        data.decode([tmp_path / "nowhere.png"], (3, 8, 8))
+
+
 def test_files_that_are_not_images_are_named_and_skipped(tmp_path):
     photographs(tmp_path, n=20)
     for name, content in {"notes.txt": b"not an image", ".DS_Store": b"x",
@@ -601,6 +721,11 @@ def test_files_that_are_not_images_are_named_and_skipped(tmp_path):
     (lambda root: [photographs(root / "train"), photographs(root / "val", ("cat",))], "",
      "class dog of .* has no validation pictures"),
     (lambda root: photographs(root, ("train", "test")), "", "divided into test, train, but there is no train with"),
+    (lambda root: [photographs(root / name) for name in ("train_images", "train_masks", "test_images")], "",
+     "train_images and train_masks are both for train, by their names: leave one of them"),
+    (lambda root: [photographs(root / name) for name in ("train", "eval", "test")], "",
+     "eval and test are both for test, by"),
+    (lambda root: photographs(root, ("my_train", "my_test")), "", "divided into my_test, my_train, but there is no tr"),
     (lambda root: [photographs(root, ("cat",)), (root / "dog").mkdir(),
                    *((root / "dog" / f"{i}.heic").write_bytes(b"\0\0\0\x18ftypheic") for i in range(9))], "",
      "class dog .* has 0 pictures .*; dog/0.heic, .* and 4 more are skipped: HEIC, .* save it as JPEG")])

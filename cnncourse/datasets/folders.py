@@ -1,14 +1,18 @@
 """One's own photographs: a directory with one sub-directory a class."""
 
 import math
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, partial
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import torch
@@ -20,7 +24,7 @@ from .batches import Lazy
 
 KEPT = 2**30  # bytes: so much of a folder stays in memory once it is decoded, 87,000 pictures of 64 x 64
 PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-         "dev": "validation", "test": "test", "testing": "test"}
+         "dev": "validation", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
 ASIDE = {"__macosx", "__pycache__", "@eadir", "thumbs.db", "desktop.ini"}  # what systems leave between pictures
 ORIENTATION = 0x0112  # the EXIF field that says how a viewer must turn the stored picture
 
@@ -45,8 +49,6 @@ def folder(size, channels, root):
     """Photographs in root/<class>/, split 70 : 15 : 15; or in root/train/<class>/ with root/val/<class>/ and
     root/test/<class>/, or one of these: then that is the test set, and a fifth of `train` the validation set. The
     default of `size` is 64. `take_stock` says what becomes of each file; what it has returned can be given as root."""
-    if root is None:
-        raise ValueError("'folder' needs an existing directory with one sub-directory a class as root, not None")
     if isinstance(root, Stock) and (size or channels):
         raise ValueError("the pictures of a Stock have their size and channels already: load it without these")
     stock = root if isinstance(root, Stock) else take_stock(root, (channels or 3, size or 64, size or 64))
@@ -71,29 +73,40 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
     transparent, scaled until it covers H x W, the middle kept. The first KEPT bytes of pictures stay in memory, the
     others are decoded whenever they are needed. Files that cannot be read are skipped.
 
-    A class's pictures may lie in folders of its own, and all classes in a folder deeper, or in train/, val/ and test/.
-    Raises ValueError, one sentence, for a folder that is none of this, or has fewer than `least` pictures of a class.
+    A class's pictures may lie in folders of its own, and all classes in a folder deeper, or in train/, val/ and test/
+    (or below such names as train_data and seg_test); these three may also divide each class.
+    Raises ValueError, one sentence, for another shape, or a folder that is none of this or has fewer than `least`
+    pictures of a class.
     """
+    check(shape)
     root = existing(root)
     files, notes = layout(root)
     kept = torch.empty(min(len(files), KEPT // math.prod(shape)), *shape, dtype=torch.uint8)
-    good, stored, skipped, first_of, doubled = [], [], {}, {}, []
-    for (part, name, path), (pixels, told) in zip(files, looked_at([path for *_, path in files], shape), strict=True):
+    good, stored, skipped, odd, first_of, doubled, parted = [], [], {}, {}, {}, [], []
+    looks = looked_at([path for *_, path in files], shape)
+    for (part, name, path), (pixels, told, warned) in zip(files, looks, strict=True):
         if pixels is None:
             skipped[path] = told
             continue
         if len(good) < len(kept):
             kept.numpy()[len(good)] = pixels
+        if warned:
+            odd[path] = warned
         good.append((part, name, path))
         stored.append(told)
-        other, twin = first_of.setdefault(hash(pixels.tobytes()), (name, path))
-        if other != name:
-            doubled.append(" and ".join(file.relative_to(root).as_posix() for file in (twin, path)))
-    for why in dict.fromkeys(skipped.values()):
-        names = [path.relative_to(root).as_posix() for path in skipped if skipped[path] == why]
-        notes.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} skipped: {why}")
+        side, other, twin = first_of.setdefault(hash(pixels.tobytes()), (part, name, path))
+        if (side, other) != (part, name):
+            (doubled if other != name else parted).append(
+                " and ".join(file.relative_to(root).as_posix() for file in (twin, path)))
+    for found, become in ((skipped, "skipped"), (odd, "used as far as Pillow can read")):
+        for why in dict.fromkeys(found.values()):
+            names = [path.relative_to(root).as_posix() for path in found if found[path] == why]
+            notes.append(f"{listed(names)} {'is' if len(names) == 1 else 'are'} {become}: {why}")
     if doubled:
         notes.append(f"the same picture lies in two classes, {listed(doubled)}: leave it where it belongs")
+    if parted:
+        notes.append(f"the same picture lies in two parts, {listed(parted)}: its answer is known before the test, "
+                     "leave it in one")
     classes = sorted({name for _, name, _ in files})
     counts = {part: Counter(name for other, name, _ in good if other == part) for part in {part for part, *_ in files}}
     for name in classes:
@@ -111,7 +124,17 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
                  images, skipped, notes)
 
 
+def check(shape: tuple[int, int, int]) -> None:
+    if not (isinstance(shape, tuple | list) and len(shape) == 3 and shape[0] in (1, 3)
+            and all(isinstance(pixels, Integral) and pixels > 0 for pixels in shape)):
+        raise ValueError("shape is (channels, height, width), with 1 or 3 channels, such as (3, 64, 64), not "
+                         f"{shape!r}")
+
+
 def existing(root: str | Path) -> Path:
+    if not isinstance(root, str | PathLike):
+        raise ValueError("a folder of photographs needs an existing directory with one sub-directory a class as root, "
+                         f"not {'None' if root is None else type(root).__name__}")
     root = expanded(root)
     if root.is_dir():
         return root
@@ -127,21 +150,31 @@ def existing(root: str | Path) -> Path:
 def layout(root: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
     """[(part, class, file)] and sentences about what is left aside."""
     classes, notes = class_folders(root)
-    divided = {name: PARTS[name.lower()] for name in classes if name.lower() in PARTS}
     flat = [name for name, files in classes.items() if any(file.parent == root / name for file in files)]
-    if "train" in [part for name, part in divided.items() if name not in flat]:
-        notes += [f"{name} stands beside train and is left aside" for name in classes if name not in divided]
+    divided = parts_of(classes)
+    below = {file.relative_to(root).parts[1].lower() for files in classes.values() for file in files}
+    if trains := [name for name, part in divided.items() if part == "train" and name not in flat]:
+        for part in divided.values():
+            if len(same := [name for name in divided if divided[name] == part]) > 1:
+                raise ValueError(f"{' and '.join(same)} are both for {part}, by their names: leave one of them in "
+                                 f"{root}, or rename one")
+        notes += [f"{name} stands beside {trains[0]} and is left aside" for name in classes if name not in divided]
         found = []
         for name, part in sorted(divided.items(), key=lambda pair: list(PARTS.values()).index(pair[1])):
             inner, inner_notes = class_folders(root / name)
+            if list(inner) == [name]:  # as archives are often unpacked
+                inner, inner_notes = class_folders(root / name / name)
             found += [(part, kind, file) for kind, files in inner.items() for file in files]
             notes += [f"{name}: {note}" for note in inner_notes]
         classes = {kind for _, kind, _ in found}
-    elif len(classes) == len(divided) > 0:
+    elif len(classes) == len(divided) and len(set(divided.values())) > 1:
         raise ValueError(f"{root} is divided into {', '.join(divided)}, but there is no train with one sub-directory a "
                          "class")
     elif len(classes) == 1 and not flat:
         return layout(root / next(iter(classes)))
+    elif "train" in [PARTS.get(name) for name in below] and below <= set(PARTS):
+        found = [(PARTS[file.relative_to(root).parts[1].lower()], kind, file)
+                 for kind, files in classes.items() for file in files]
     else:
         found = [("train", kind, file) for kind, files in classes.items() for file in files]
     if len(classes) < 2:
@@ -151,16 +184,28 @@ def layout(root: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
     return found, notes
 
 
+def parts_of(names: Iterable[str]) -> dict[str, str]:
+    """{name: part} of those names that tell a part in one of their words, such as seg_train, TestData and val2017.
+    Where a name tells it and nothing else, such names alone are for this part."""
+    told = {}
+    for name in names:
+        words = re.sub(r"(set|data)\b", "", " ".join(re.findall("[a-z]+", name.lower()))).split()
+        if len(parts := {PARTS[word] for word in words if word in PARTS}) == 1:
+            told[name], = parts
+    plain = {part for name, part in told.items() if name.lower() in PARTS}
+    return {name: part for name, part in told.items() if part not in plain or name.lower() in PARTS}
+
+
 def class_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     """{class: files of root/<class>/, however deep}, and sentences about what in root is none."""
     entries = [path for path in sorted(root.iterdir()) if not aside(path.name)]
     below = {path.name: [file for file in sorted(path.rglob("*")) if (file.is_file() or file.is_symlink())
                          and not any(map(aside, file.relative_to(path).parts))] for path in entries if path.is_dir()}
-    classes = {name: files for name, files in below.items() if any(file.suffix.lower() in suffixes() for file in files)}
+    classes = {name: files for name, files in below.items() if any(map(pictured, files))}
     notes = []
     if empty := [name for name in below if name not in classes]:
         notes.append(f"{listed(empty)} without a picture: left aside")
-    if loose := [path.name for path in entries if path.name not in below and path.suffix.lower() in suffixes() - {""}]:
+    if loose := [path.name for path in entries if path.name not in below and path.suffix.lower() in suffixes()]:
         notes.append(f"{listed(loose)} in no class directory: left aside")
     return classes, notes
 
@@ -169,9 +214,20 @@ def aside(name: str) -> bool:
     return name.startswith(".") or name.lower() in ASIDE
 
 
+def pictured(file: Path) -> bool:
+    """Whether a file is a picture by its name, or by its content where the name has no suffix."""
+    if file.suffix:
+        return file.suffix.lower() in suffixes()
+    try:
+        with Image.open(file):
+            return True
+    except Exception:  # as in `looked_at`
+        return False
+
+
 @cache
 def suffixes() -> set[str]:
-    return {"", ".heic", ".heif", *Image.registered_extensions()}
+    return {".heic", ".heif", *Image.registered_extensions()}
 
 
 def listed(names: list[str]) -> str:
@@ -190,15 +246,25 @@ def hold_out(share: float, numbers: np.ndarray, labels: np.ndarray) -> tuple[np.
             random.permutation(np.concatenate([members[:n] for members, n in cuts])))
 
 
-def looked_at(paths: list[Path], shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray | None, object]]:
-    """Of each file its (pixels, what is stored), or (None, why it cannot be read)."""
+def looked_at(paths: list[Path], shape: tuple[int, int, int]) -> Iterator[tuple[np.ndarray | None, object, str]]:
+    """Of each file its (pixels, what is stored), or (None, why it cannot be read), and what Pillow warns of, or ""."""
+    warned = {}
+
     def attempt(path: Path):
         try:
-            return look(path, shape)
+            found = look(path, shape)
         except Exception as error:  # a damaged file makes Pillow raise nearly every kind
-            return None, reason(path, error)
+            found = None, reason(path, error)
+        return *found, warned.pop(get_ident(), "")
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:  # Pillow decodes without Python's lock
+    def keep(message: Warning, *_):  # Pillow warns in the thread that reads the file, and does not name it
+        warned[get_ident()] = str(message).partition(".")[0]
+
+    # Pillow decodes without Python's lock
+    with warnings.catch_warnings(), ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning, module="PIL")
+        warnings.showwarning = keep
         for i in range(0, len(paths), 256):  # decoded ahead of their use
             yield from threads.map(attempt, paths[i : i + 256])
 
@@ -219,10 +285,19 @@ def reason(path: Path, error: Exception) -> str:
 
 
 def decode(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
-    """uint8 N x C x H x W. Raises OSError for a file that is not an image or is cut short."""
+    """uint8 N x C x H x W. Raises OSError, which names the file, for one that is not an image or is cut short, and
+    ValueError for a shape that cannot be, or one path."""
+    check(shape)
+    if isinstance(paths, str | PathLike):
+        raise ValueError(f"`decode` takes a list of files, not {str(paths)!r}: give [path]")
     pixels = np.empty((len(paths), *shape), np.uint8)
     for i, path in enumerate(paths):
-        pixels[i] = look(path, shape)[0]
+        try:
+            pixels[i] = look(path, shape)[0]
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise OSError(f"{path} cannot be read: {reason(Path(path), error)}") from error
     return torch.from_numpy(pixels)
 
 
@@ -232,13 +307,15 @@ def look(path: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, tuple[tup
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
     with Image.open(path) as image:
+        sixteen_bits = image.mode[0] not in "IF" and ";16" in str(image.tile)  # the next line may empty `tile`
         turn = image.getexif().get(ORIENTATION, 1)
         stored = image.size, image.mode, turn
-        sixteen_bits = image.mode == "RGB" and ";16" in str(image.tile)
         drafted = image.draft(mode, (2 * width, 2 * height))
-        wide, high = drafted[1][2:] if drafted else image.size
         ImageOps.exif_transpose(image, in_place=True)
-        if turn in (5, 6, 7, 8):
+        if sixteen_bits and 0 < max(high for _, high in image.getextrema()[:3]) < 16:
+            raise OSError("its 16 bits a colour use the lower 12 alone, which Pillow leaves out; save it with 8")
+        wide, high = drafted[1][2:] if drafted else image.size
+        if drafted and turn in (5, 6, 7, 8):
             wide, high = high, wide
         x = (image.width - wide) * (turn in (2, 3, 6, 7))  # the last column and row of a draft may be a part of one,
         y = (image.height - high) * (turn in (3, 4, 7, 8))  # and is the first in a picture that is turned
@@ -248,8 +325,6 @@ def look(path: Path, shape: tuple[int, int, int]) -> tuple[np.ndarray, tuple[tup
                x + wide * (left + width) / across, y + high * (top + height) / down)
         image = eight_bits(image).convert(mode).resize((width, height), Image.Resampling.BILINEAR, box)
     pixels = np.asarray(image)
-    if sixteen_bits and pixels.max() < 16:
-        raise OSError("its 16 bits a colour use the lower 12 alone, which Pillow leaves out; save it with 8")
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), stored
 
 
