@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from two_processes import Headed
 
 from cnncourse import data, experiment, train
 from cnncourse.data import load
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
 from cnncourse.runs import files
@@ -140,9 +142,57 @@ def test_a_finished_run_is_not_overwritten_by_another(few, tmp_path):
     with pytest.raises(ValueError, match="holds a run of 1 epochs: resume it, or choose another directory"):
         experiment.run("mnist_cnn", few, "adam", epochs=1, seed=1, out=tmp_path)
     assert Record.load(tmp_path / "record.json").config["seed"] == 0
+    (tmp_path / "checkpoint.pt").rename(tmp_path / "elsewhere.pt")
+    for resume, epochs in ((True, 1), (False, 1), (True, 3)):
+        with pytest.raises(ValueError, match="a run of 1 epochs, but not the checkpoint.pt from which it would go on"):
+            experiment.run("mnist_cnn", few, "adam", epochs=epochs, out=tmp_path, resume=resume)
+    (tmp_path / "elsewhere.pt").rename(tmp_path / "checkpoint.pt")
     (tmp_path / "record.json").unlink()  # as after a kill between the two files
     with pytest.raises(ValueError, match="holds a run of 1 epochs"):
         experiment.run("mnist_cnn", few, "adam", epochs=1, seed=1, out=tmp_path)
+
+
+def linear(pixels=784):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(pixels, 10))
+
+
+class Changed(torch.nn.Module):
+    """Logits as `change` makes them of a linear layer's, which takes the images as `prepare` makes them."""
+
+    def __init__(self, change=lambda logits: logits, prepare=lambda images: images):
+        super().__init__()
+        self.linear, self.change, self.prepare = linear(), change, prepare
+
+    def forward(self, x):
+        return self.change(self.linear(self.prepare(x)))
+
+
+def test_a_network_that_changes_its_images_in_place_goes_on(few, tmp_path):
+    again = {"data": few, "recipe": "adam", "epochs": 1, "out": tmp_path}
+    whole = experiment.run(Changed(prepare=lambda images: images.sub_(0.5)), **again)
+    assert untimed(experiment.run(Changed(prepare=lambda images: images.sub_(0.5)), **again, resume=True)) == untimed(
+        whole)
+
+
+@pytest.mark.parametrize("lr, ending", [(1e-3, nullcontext()), (1e30, pytest.raises(Diverged))])
+def test_the_owners_gradients_are_as_before(lr, ending, few):
+    net = linear()
+    gradient = net[1].bias.grad = torch.ones(10)
+    with ending:
+        experiment.run(net, few, replace(RECIPES["adam"], optimizer="sgd", lr=lr), epochs=1)
+    assert net[1].bias.grad is gradient and gradient.eq(1).all() and net[1].weight.grad is None
+
+
+def test_a_last_batch_of_one_image_is_tried_before_the_first_epoch(few, monkeypatch):
+    squeezed = Changed(lambda logits: logits[None].squeeze())
+    assert len(experiment.run(squeezed, few, "adam", epochs=1).rows) == 1
+    monkeypatch.setattr(experiment, "fit", None)
+    with pytest.raises(ValueError, match="outputs of 10 for 1 image, where logits of 1 x 10 .*; squeeze.. takes away"):
+        experiment.run(squeezed, replace(few, validation=few.validation.first(65)), "adam", epochs=1)
+    with pytest.raises(ValueError, match="Changed cannot take one image of 1 x 28 x 28 .*: IndexError: Dimension out"):
+        experiment.run(Changed(lambda logits: logits.squeeze().log_softmax(1)),
+                       replace(few, test=few.test.first(1)), "adam", epochs=1)
 
 
 def test_workers_change_nothing_about_the_curve(tmp_path):
@@ -301,6 +351,12 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
     (lambda d: experiment.run("lenet5", d, epochs=0), "epochs is a whole number, 1 or more, not 0"),
     (lambda d: experiment.run("lenet5", d, seed=None), "seed is a whole number, 0 or more, not None"),
     (lambda d: experiment.run("lenet5", [d]), "data are their name or a data.Data, not a list"),
+    (lambda d: experiment.run("lenet5", d, speed={"device": "cpu"}), "speed is an experiment.Speed, not a dict"),
+    (lambda d: experiment.run("lenet5", d, out=["run"]), "`out` is the path of a directory, not a list"),
+    (lambda d: replace(RECIPES["short"], milestones=(30, 60)), r"from 0 to 1, not \(30, 60\): divide epochs by those"),
+    (lambda d: replace(RECIPES["short"], milestones=None), "milestones is given in shares .*, not None"),
+    (lambda d: replace(RECIPES["short"], warm_up=2), "warm_up is given in shares of the training, from 0 to 1, not 2"),
+    (lambda d: replace(RECIPES["short"], lr="1e-3"), "lr is a number, 0 or more, not '1e-3'"),
     (lambda d: replace(RECIPES["short"], optimizer="adamw"), "no optimizer 'adamw': did you mean adam"),
     (lambda d: replace(RECIPES["short"], schedule="cosinus"), "no schedule 'cosinus': did you mean cosine"),
 ])

@@ -57,6 +57,9 @@ def lent(model: nn.Module) -> Iterator[None]:
             raise ValueError(f"{type(model).__name__} cannot be trained, because it was built on PyTorch's meta device "
                              "or in inference mode: build it as usual")
     before = Kept(model)
+    for tensor, *_, grad in before.tensors.values():
+        if grad is not None:
+            tensor.grad = None  # set aside: a backward pass would add to it in place, and a move would take it along
     try:
         yield
     except BaseException:

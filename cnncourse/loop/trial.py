@@ -11,6 +11,8 @@ from torch.nn.parameter import is_lazy
 from .devices import Speed, random_numbers, set_random_numbers
 from .lent import Borrowed, Kept, resting
 
+EVALUATED = 64  # images in a batch of validation and test images
+
 
 def finish_lazy_layers(model: nn.Module, name: str, images: Tensor) -> None:
     """Layers that take their sizes from the first images get them, and weights that follow from the seed."""
@@ -22,7 +24,7 @@ def finish_lazy_layers(model: nn.Module, name: str, images: Tensor) -> None:
         model.eval()
         try:
             with torch.no_grad():
-                model(images.to(found[0].device))
+                model(images.to(found[0].device, copy=True))  # a network may change them
         except Exception as error:
             raise ValueError(cannot_take(model, name, images, error)) from error
         for module in training:
@@ -44,8 +46,8 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
     for fast in dict.fromkeys((speed.channels_last, False)):
         at, before = replace(speed, channels_last=fast), Kept(model)
         try:
-            try_step(network, name, data, images.to(at.device, memory_format=at.memory_format), labels.to(at.device),
-                     loss, at)
+            given = images.to(at.device, memory_format=at.memory_format, copy=True)  # a network may change them
+            try_step(network, name, data, given, labels.to(at.device), loss, at)
             break
         except ValueError as error:
             failed = error
@@ -65,21 +67,15 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
 
 def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
              speed: Speed) -> None:
-    try:
-        network.to(speed.device, memory_format=speed.memory_format).eval()
-        with torch.no_grad():
-            logits = network(images)
-    except Exception as error:  # the network may be anybody's
-        raise ValueError(cannot_take(network.network, name, images, error)) from error
-    if not isinstance(logits, Tensor):
-        raise ValueError(f"{name} gives {'nothing' if logits is None else type(logits).__name__}, where a tensor of "
-                         "logits is expected: let its forward return them")
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise ValueError(f"{name} gives outputs of {by(logits)} for {len(images)} images, where logits of "
-                         f"{len(images)} x {len(data.classes)} are expected, images x classes")
-    if logits.shape[1] != len(data.classes):
-        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
-                         f"build the network with num_classes={len(data.classes)}")
+    last_is_alone = any(len(split) % EVALUATED == 1 for split in (data.validation, data.test))
+    for some in (images, images[:1])[:1 + last_is_alone]:
+        try:
+            network.to(speed.device, memory_format=speed.memory_format).eval()
+            with torch.no_grad():
+                logits = network(some)
+        except Exception as error:  # the network may be anybody's
+            raise ValueError(cannot_take(network.network, name, some, error)) from error
+        require_logits(logits, name, data, len(some))
     try:
         network.train()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=speed.autocast):
@@ -92,6 +88,21 @@ def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor,
         raise ValueError(f"{name} cannot be trained on images of {by(images[0])}: {in_short(error)}") from error
 
 
+def require_logits(logits: object, name: str, data, images: int) -> None:
+    """Raises ValueError where these are no logits, images x classes."""
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"{name} gives {'nothing' if logits is None else type(logits).__name__}, where a tensor of "
+                         "logits is expected: let its forward return them")
+    if logits.ndim != 2 or len(logits) != images:
+        raise ValueError(f"{name} gives outputs of {by(logits)} for {images} image{'s' * (images > 1)}, where logits "
+                         f"of {images} x {len(data.classes)} are expected, images x classes" + (
+                             "; squeeze() takes away the axis of images where there is one, and flatten(1) keeps it"
+                             if images == 1 else ""))
+    if logits.shape[1] != len(data.classes):
+        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
+                         f"build the network with num_classes={len(data.classes)}")
+
+
 def cannot_take(model: nn.Module, name: str, images: Tensor, error: Exception) -> str:
     takes, kinds = expected(model), {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
     advice = in_short(error)
@@ -99,7 +110,8 @@ def cannot_take(model: nn.Module, name: str, images: Tensor, error: Exception) -
         advice = f"load the data with channels={takes[0]}, size={takes[1]}, for which it was built"
     elif not kinds <= {images.dtype}:
         advice += "; images are float32, and its .float() makes weights of the same kind"
-    return f"{name} cannot take images of {by(images[0])} (channels x height x width): {advice}"
+    what = "images" if len(images) > 1 else "one image"
+    return f"{name} cannot take {what} of {by(images[0])} (channels x height x width): {advice}"
 
 
 def in_short(error: Exception) -> str:
@@ -118,7 +130,7 @@ def logits_of(network: nn.Module, images: Tensor) -> Tensor:
     torch.manual_seed(0)  # some drop units always
     network.eval()
     with torch.no_grad():
-        logits = network(images).float().cpu()
+        logits = network(images.clone()).float().cpu()  # it may change them
     set_random_numbers(random)
     return logits
 
