@@ -207,7 +207,10 @@ def images_for(name: str, build: Callable[..., nn.Module], data: str, root: str 
     if (takes := expected(sketch)) is None:
         raise ValueError(f"{name} has no `input_shape` that says which images it takes: give the data themselves, "
                          "from data.load(name, size, channels)")
-    channels, size, _ = takes
+    channels, size, width = takes
+    if size != width:
+        raise ValueError(f"{name} takes images of {channels} x {size} x {width}, and those that are loaded by name are "
+                         "square: give a data.Data of your own")
     return load(data, size=size, channels=channels, root=root)
 
 

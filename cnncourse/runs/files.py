@@ -20,7 +20,10 @@ class Files:
     """
 
     def __init__(self, out: Path, record: Record, look: Callable[[], Tensor], *state):
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise NotADirectoryError(f"{out} is a file, or lies in one: choose a directory") from error
         self.out, self.record, self.look, self.state = out, record, look, state
 
     def begin(self, resume: bool | str) -> int:
