@@ -1,5 +1,6 @@
 """Lessons 1 to 9: a whole training in one call, which joins the other modules: model + data + recipe → Record."""
 
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from .loop.devices import Speed, device_at_hand, memory, processor_or_gpu
 from .loop.lent import described, lent
 from .loop.pace import Paced
 from .loop.processes import Seeded, first_alone, join_others, shared
-from .loop.trial import expected, finish_lazy_layers, logits_of, tried
+from .loop.trial import EVALUATED, expected, finish_lazy_layers, logits_of, tried
 from .models import MODELS
 from .recipes import RECIPES, Recipe
 from .runs.behaviour import behaviour_of, loss_of
@@ -82,10 +83,12 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     """
     if resume and out is None:
         raise ValueError("to resume is to go on from the checkpoint in a directory: name it with `out`")
-    for given, kind, wanted in ((model, nn.Module, "a network is its name or an nn.Module"),
-                                (data, Data, "data are their name or a data.Data"),
-                                (recipe, Recipe | None, "a recipe is its name or a recipes.Recipe")):
-        if not isinstance(given, str | kind):
+    for given, kind, wanted in ((model, str | nn.Module, "a network is its name or an nn.Module"),
+                                (data, str | Data, "data are their name or a data.Data"),
+                                (recipe, str | Recipe | None, "a recipe is its name or a recipes.Recipe"),
+                                (out, str | os.PathLike | None, "`out` is the path of a directory"),
+                                (speed, Speed, "speed is an experiment.Speed")):
+        if not isinstance(given, kind):
             found = f"the class {given.__name__} itself" if isinstance(given, type) else f"a {type(given).__name__}"
             raise ValueError(f"{wanted}, not {found}")
     with lent(model) if isinstance(model, nn.Module) else nullcontext():
@@ -106,7 +109,7 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
             root: str | Path | None, label: str | None, options: dict, speed: Speed) -> Prepared:
     """The network, its batches and its optimizer, as in `run`, and a record of them without an epoch."""
     name, build = builder(model, options)
-    rank, processes, device = join_others(speed.device or device_at_hand())
+    rank, processes, device = join_others(str(speed.device or device_at_hand()))
     speed = speed.on(device)
     require_whole("seed", seed, 0)
     if isinstance(data, str):
@@ -128,7 +131,7 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
     placed = {"device": device, "memory_format": speed.memory_format, "workers": speed.workers,
               "share": (rank, processes)}
     training = data.batches("train", recipe.batch_size, recipe.augment, seed, **placed)
-    validation, test = (data.batches(split, 64, **placed) for split in ("validation", "test"))
+    validation, test = (data.batches(split, EVALUATED, **placed) for split in ("validation", "test"))
     optimizer = recipe.make_optimizer(model, speed.fused)
     scheduler = recipe.make_scheduler(optimizer, recipe.epochs * len(training))
     record = Record({
@@ -204,7 +207,10 @@ def images_for(name: str, build: Callable[..., nn.Module], data: str, root: str 
     if (takes := expected(sketch)) is None:
         raise ValueError(f"{name} has no `input_shape` that says which images it takes: give the data themselves, "
                          "from data.load(name, size, channels)")
-    channels, size, _ = takes
+    channels, size, width = takes
+    if size != width:
+        raise ValueError(f"{name} takes images of {channels} x {size} x {width}, and those that are loaded by name are "
+                         "square: give a data.Data of your own")
     return load(data, size=size, channels=channels, root=root)
 
 

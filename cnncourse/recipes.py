@@ -1,6 +1,7 @@
 """Lessons 1 to 9: the papers' hyper-parameters as data, short recipes for a laptop, the profiles of the notebooks."""
 
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from . import pick
@@ -19,7 +20,8 @@ class Recipe:
     more than `patience` epochs). warm_up: share of the training in which the rate rises from a tenth of lr, before
     "cosine" or "steps". label_smoothing: share of each label that is spread over all classes. head_weight: what the
     loss of an auxiliary head counts, where the network has any. augment: a name in `data.AUGMENTATIONS`; None takes the
-    data set's own, which leaves its classes as they are. Raises ValueError for another optimizer or schedule.
+    data set's own, which leaves its classes as they are. Raises ValueError for another optimizer or schedule, and for
+    rates and shares that are none.
     """
 
     source: str
@@ -43,6 +45,13 @@ class Recipe:
     def __post_init__(self):
         pick(dict.fromkeys(("sgd", "adam")), self.optimizer, "optimizer")
         pick(dict.fromkeys(("constant", "one_cycle", "cosine", "steps", "plateau")), self.schedule, "schedule")
+        for name in ("lr", "momentum", "weight_decay", "gamma", "head_weight", "label_smoothing"):
+            if not isinstance(getattr(self, name), Real) or not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is a number, 0 or more, not {getattr(self, name)!r}")
+        for name, shares in (("milestones", self.milestones), ("warm_up", [self.warm_up])):
+            if isinstance(shares, str | Real | None) or not all(isinstance(m, Real) and 0 <= m <= 1 for m in shares):
+                raise ValueError(f"{name} is given in shares of the training, from 0 to 1, not "
+                                 f"{getattr(self, name)!r}: divide epochs by those of the recipe")
 
     def make_optimizer(self, model: "nn.Module", fused: bool = False) -> "optim.Optimizer":
         """fused: one call updates all weights; not every device can."""

@@ -3,13 +3,15 @@ recorded run of the course's own."""
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from . import pick, replacing
 from .models import MODELS
@@ -28,10 +30,10 @@ def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
     """Copy parameters and buffers from `source` to `target` in the order of registration; returns `target`. A
     target on the meta device, which holds no numbers, takes the source's own tensors: both share their memory.
 
-    Names may differ, shapes may not: raises ValueError, naming the first tensor at which the networks part, and copies
-    nothing.
+    Names may differ, shapes may not: raises ValueError, naming the first tensor at which the networks part, or which
+    has no numbers, and copies nothing.
     """
-    theirs, ours = source.state_dict(), target.state_dict()
+    theirs, ours = numbers_of(source), numbers_of(target, or_on_meta=True)
     shapes = ([(key, tuple(tensor.shape)) for key, tensor in state.items()] for state in (theirs, ours))
     end = ("nothing", "more")  # where one of the two has fewer tensors
     for i, (a, b) in enumerate(zip_longest(*shapes, fillvalue=end), 1):
@@ -54,7 +56,7 @@ def pretrained(name: str, progress: bool = True) -> tuple[nn.Module, Callable]:
     """
     from torchvision import models  # costs as much as torch itself
 
-    theirs = pick(TORCHVISION, name, "network with pretrained weights")
+    theirs = pick(TORCHVISION, str(name), "network with pretrained weights")
     weights = models.get_model_weights(theirs).IMAGENET1K_V1
     state = torch.load(fetched(weights.url, progress), weights_only=True)
     options, normalisation = {}, {}
@@ -85,19 +87,36 @@ def trained(name: str) -> tuple[nn.Module, Callable, Record]:
     return load_arrays(path, net).eval(), lambda images: (images - mean) / std, record
 
 
+def numbers_of(net: nn.Module, or_on_meta: bool = False) -> dict[str, Tensor]:
+    """The state dict. Raises ValueError where it holds no numbers yet, and for what is no network. or_on_meta: one on
+    the meta device is as good."""
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"the weights are those of an nn.Module, not of a {type(net).__name__}: give the network")
+    state = net.state_dict()
+    for key, tensor in state.items():
+        if is_lazy(tensor) or tensor.is_meta and not or_on_meta:
+            raise ValueError(f"{key} of this {type(net).__name__} has no numbers yet: build the network as usual, not "
+                             "on PyTorch's meta device, and call one with lazy layers on an image first")
+    return state
+
+
 def save_arrays(net: nn.Module, path: str | Path) -> None:
-    """Write the state dict as a file of NumPy arrays, which runs no code when it is read, as a pickle may."""
+    """Write the state dict as a file of NumPy arrays, which runs no code when it is read, as a pickle may. NumPy has no
+    bfloat16: these numbers are written as float32. Raises ValueError for a network that holds no numbers."""
+    arrays = {key: (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
+              for key, tensor in numbers_of(net).items()}
     with replacing(path) as beside, beside.open("wb") as file:
-        np.savez(file, **{key: tensor.cpu().numpy() for key, tensor in net.state_dict().items()})
+        np.savez(file, **arrays)
 
 
 def load_arrays(path: str | Path, net: nn.Module) -> nn.Module:
     """Put what `save_arrays` wrote into `net`. Raises ValueError for the weights of another network, naming the first
-    tensor that differs, and for any other file; then nothing is changed."""
+    tensor that differs, for a network on the meta device, and for any other file; then nothing is changed."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            state = {key: torch.from_numpy(arrays[key]) for key in arrays}
-    except (ValueError, TypeError, zipfile.BadZipFile) as error:
+            state = {key: torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+                     for key, array in arrays.items()}
+    except (ValueError, TypeError, EOFError, IsADirectoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged, or holds no weights of this course: get it again") from error
     require_equal_shapes(state, net, path)
     net.load_state_dict(state)

@@ -82,7 +82,8 @@ def test_the_gpu_that_is_there_is_used_and_named_once(gpu, kind, said, few, caps
 
 @both
 def test_a_device_that_is_named_is_obeyed(gpu, few, capsys, monkeypatch, tmp_path):
-    assert experiment.run("mnist_cnn", few, "adam", epochs=1, speed=Speed(device="cpu")).config["device"] == "cpu"
+    for cpu in ("cpu", torch.device("cpu")):
+        assert experiment.run("mnist_cnn", few, "adam", epochs=1, speed=Speed(device=cpu)).config["device"] == "cpu"
     assert not set(gpu.sent) & set(GPUS) and not capsys.readouterr().out
     for words, kinds in (((), GPUS), (("--device", "cpu"), ("cpu",))):
         out = tmp_path / "-".join(("out", *words))

@@ -1,11 +1,13 @@
 import io
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from two_processes import Headed
 
 from cnncourse import data, experiment, train
 from cnncourse.data import load
+from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
 from cnncourse.runs import files
@@ -140,9 +143,117 @@ def test_a_finished_run_is_not_overwritten_by_another(few, tmp_path):
     with pytest.raises(ValueError, match="holds a run of 1 epochs: resume it, or choose another directory"):
         experiment.run("mnist_cnn", few, "adam", epochs=1, seed=1, out=tmp_path)
     assert Record.load(tmp_path / "record.json").config["seed"] == 0
+    (tmp_path / "checkpoint.pt").rename(tmp_path / "elsewhere.pt")
+    for resume, epochs in ((True, 1), (False, 1), (True, 3)):
+        with pytest.raises(ValueError, match="a run of 1 epochs, but not the checkpoint.pt from which it would go on"):
+            experiment.run("mnist_cnn", few, "adam", epochs=epochs, out=tmp_path, resume=resume)
+    (tmp_path / "elsewhere.pt").rename(tmp_path / "checkpoint.pt")
     (tmp_path / "record.json").unlink()  # as after a kill between the two files
     with pytest.raises(ValueError, match="holds a run of 1 epochs"):
         experiment.run("mnist_cnn", few, "adam", epochs=1, seed=1, out=tmp_path)
+
+
+def linear(pixels=784):
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(pixels, 10))
+
+
+class Changed(torch.nn.Module):
+    """Logits as `change` makes them of a linear layer's, which takes the images as `prepare` makes them."""
+
+    def __init__(self, change=lambda logits: logits, prepare=lambda images: images):
+        super().__init__()
+        self.linear, self.change, self.prepare = linear(), change, prepare
+
+    def forward(self, x):
+        return self.change(self.linear(self.prepare(x)))
+
+
+def test_a_network_that_changes_its_images_in_place_goes_on(few, tmp_path):
+    again = {"data": few, "recipe": "adam", "epochs": 1, "out": tmp_path}
+    whole = experiment.run(Changed(prepare=lambda images: images.sub_(0.5)), **again)
+    assert untimed(experiment.run(Changed(prepare=lambda images: images.sub_(0.5)), **again, resume=True)) == untimed(
+        whole)
+
+
+@pytest.mark.parametrize("lr, ending", [(1e-3, nullcontext()), (1e30, pytest.raises(Diverged))])
+def test_the_owners_gradients_are_as_before(lr, ending, few):
+    net = linear()
+    gradient = net[1].bias.grad = torch.ones(10)
+    with ending:
+        experiment.run(net, few, replace(RECIPES["adam"], optimizer="sgd", lr=lr), epochs=1)
+    assert net[1].bias.grad is gradient and gradient.eq(1).all() and net[1].weight.grad is None
+
+
+class Counting(Changed):
+    """Counts its images in attributes that are no buffers, and fails after some."""
+
+    def __init__(self, limit):
+        super().__init__(prepare=self.counted)
+        self.count, self.seen, self.sizes, self.table, self.limit = torch.zeros(1), [], set(), {}, limit
+        self.wide = torch.zeros(1).expand(9)
+
+    def counted(self, images):
+        self.count += len(images)
+        self.seen.append(len(images))
+        self.sizes.add(len(images))
+        self.table[len(images)] = True
+        if self.count > self.limit:
+            raise RuntimeError("too many images")
+        return images
+
+
+def test_what_changes_in_place_in_attributes_is_as_before_after_the_trial_and_a_run_that_fails(few):
+    net, images = Counting(1e9), few.train.images[:32]
+    few = replace(few, train=few.train.first(32), validation=few.validation.first(32), test=few.test.first(32))
+    experiment.run(net, few, "adam", epochs=1)
+    assert (net.count.item(), net.seen, net.sizes, net.table) == (96, [32] * 3, {32}, {32: True}) and len(images) == 32
+    failing = Counting(40)
+    seen, wide = failing.seen, failing.wide
+    with pytest.raises(RuntimeError, match="too many images"):
+        experiment.run(failing, few, "adam", epochs=1)
+    assert (failing.count.item(), failing.seen, failing.sizes, failing.table) == (0, [], set(), {})
+    assert failing.seen is seen and failing.wide is wide and wide.tolist() == [0] * 9
+
+
+class OwnTrain(Changed):
+    def train(self, loader, epochs):
+        pass
+
+
+class OwnEval(Changed):
+    def eval(self, loader):
+        pass
+
+
+def test_an_own_method_train_is_named_and_an_own_method_eval_is_no_hindrance(few, tmp_path):
+    with pytest.raises(ValueError, match="set to evaluation mode .*'epochs'.: a method `train` of its own stands in"):
+        experiment.run(OwnTrain(), few, "adam", epochs=1)
+    assert len(experiment.run(OwnEval(), few, "adam", epochs=1, out=tmp_path).rows) == 1
+
+
+def test_auxiliary_heads_are_trained_where_forward_has_them(few):
+    net = Changed()
+    net.auxiliary_heads = 1  # an attribute of its own
+    assert untimed(experiment.run(net, few, "adam", epochs=1)) == untimed(experiment.run(
+        Changed(), few, "adam", epochs=1))
+
+
+def test_a_last_batch_of_one_image_is_tried_before_the_first_epoch(few, monkeypatch):
+    squeezed = Changed(lambda logits: logits[None].squeeze())
+    assert len(experiment.run(squeezed, few, "adam", epochs=1).rows) == 1
+    monkeypatch.setattr(experiment, "fit", None)
+    with pytest.raises(ValueError, match="outputs of 10 for 1 image, where logits of 1 x 10 .*; squeeze.. takes away"):
+        experiment.run(squeezed, replace(few, validation=few.validation.first(65)), "adam", epochs=1)
+    with pytest.raises(ValueError, match="Changed cannot take one image of 1 x 28 x 28 .*: IndexError: Dimension out"):
+        experiment.run(Changed(lambda logits: logits.squeeze().log_softmax(1)),
+                       replace(few, test=few.test.first(1)), "adam", epochs=1)
+
+
+def shaped(*input_shape):
+    net = linear(math.prod(input_shape))
+    net.input_shape = input_shape
+    return net
 
 
 def test_workers_change_nothing_about_the_curve(tmp_path):
@@ -267,8 +378,9 @@ def test_a_reworded_reason_does_not_end_a_run(few, tmp_path):
 def test_an_unwritable_directory_is_refused_before_anything_is_trained(few, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a directory")
     monkeypatch.setattr(train, "run_epoch", None)
-    with pytest.raises(OSError):
-        experiment.run("mnist_cnn", few, epochs=2, out=tmp_path / "file" / "run")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OSError, match="is a file, or lies in one: choose a directory"):
+            experiment.run("mnist_cnn", few, epochs=2, out=out)
 
 
 @needs_posix
@@ -286,6 +398,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
 @pytest.mark.parametrize("call, words", [
     (lambda d: experiment.run("lenet5", d, options={"num_classes": 5}), "num_classes is no option: the data say"),
     (lambda d: experiment.run(MODELS["lenet5"](), d, options={"width": 8}), "this LeNet5 is built already"),
@@ -301,6 +414,17 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
     (lambda d: experiment.run("lenet5", d, epochs=0), "epochs is a whole number, 1 or more, not 0"),
     (lambda d: experiment.run("lenet5", d, seed=None), "seed is a whole number, 0 or more, not None"),
     (lambda d: experiment.run("lenet5", [d]), "data are their name or a data.Data, not a list"),
+    (lambda d: experiment.run("lenet5", d, speed={"device": "cpu"}), "speed is an experiment.Speed, not a dict"),
+    (lambda d: experiment.run("lenet5", d, out=["run"]), "`out` is the path of a directory, not a list"),
+    (lambda d: replace(RECIPES["short"], milestones=(30, 60)), r"from 0 to 1, not \(30, 60\): divide epochs by those"),
+    (lambda d: replace(RECIPES["short"], milestones=None), "milestones is given in shares .*, not None"),
+    (lambda d: replace(RECIPES["short"], warm_up=2), "warm_up is given in shares of the training, from 0 to 1, not 2"),
+    (lambda d: replace(RECIPES["short"], lr="1e-3"), "lr is a number, 0 or more, not '1e-3'"),
+    (lambda d: experiment.run(Changed(torch.mean), d), "gives a single number for 2 images, where logits of 2 x 10"),
+    (lambda d: experiment.run(Changed(lambda y: (y.mean(), y)), d), "a single number as the first of 2 outputs for 2"),
+    (lambda d: experiment.run(shaped(1, 8, 12), "digits"), "takes images of 1 x 8 x 12, and those that are loaded by"),
+    (lambda d: experiment.run(shaped(1, 28, 12), d), "cannot take images of 1 x 28 x 28 .* for images of 1 x 28 x 12"),
+    (lambda d: experiment.run(torch.jit.script(linear(5)), d), "cannot take .*: RuntimeError: .*mat1 and mat2 shapes"),
     (lambda d: replace(RECIPES["short"], optimizer="adamw"), "no optimizer 'adamw': did you mean adam"),
     (lambda d: replace(RECIPES["short"], schedule="cosinus"), "no schedule 'cosinus': did you mean cosine"),
 ])
@@ -400,6 +524,10 @@ def test_one_cycle_works_for_any_number_of_steps_and_ends_low(steps):
 
 
 def test_a_file_that_is_no_record_is_refused(tmp_path):
-    (tmp_path / "r.json").write_text('{"config": ')
+    for content in (b'{"config": ', b"\xff\xfe", b"[1]", b'{"mine": 1}', b'{"config": 1}', b'{"config": {}, "rows": 5}',
+                    b""):
+        (tmp_path / "r.json").write_bytes(content)
+        with pytest.raises(ValueError, match="r.json is not a training record, and stays as it is; take another file"):
+            Record.load(tmp_path / "r.json")
     with pytest.raises(ValueError, match="is not a training record"):
-        Record.load(tmp_path / "r.json")
+        Record.load(tmp_path)

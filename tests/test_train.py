@@ -254,6 +254,38 @@ def test_the_state_of_another_optimizer_is_refused_and_nothing_is_changed(saved_
     assert state() == before
 
 
+@pytest.mark.parametrize("spoil, words", [
+    *(({"random": state}, 'under "random" no state of random numbers, .*: leave the optimizer out')
+      for state in (42, {"cpu": [1]}, {"cpu": torch.zeros(3, dtype=torch.uint8)})),
+    ({"kinds": ["Adam"], "optimizer": 1}, "cannot restore the optimizer"),
+])
+def test_a_checkpoint_with_parts_of_others_is_refused_and_nothing_is_changed(spoil, words, tmp_path):
+    path, net, again = tmp_path / "checkpoint.pt", small(), small()
+    save_checkpoint(path, net, stepped(net, "Adam"))
+    torch.save(torch.load(path) | spoil, path)
+    optimizer = torch.optim.Adam(again.parameters())
+
+    def state():
+        return repr((again.state_dict(), optimizer.state_dict(), torch.get_rng_state().sum()))
+
+    before = state()
+    with pytest.raises(ValueError, match=words):
+        load_checkpoint(path, again, optimizer)
+    assert state() == before
+    save_checkpoint(path, net, stepped(net, "Adam"))
+    torch.save(torch.load(path) | {"kinds": ["Adam"], "random": {}}, path)
+    load_checkpoint(path, again, optimizer)
+    assert torch.equal(again[0].weight, torch.load(path)["model"]["0.weight"])
+
+
+def test_a_folder_and_a_network_without_numbers_are_named(tmp_path):
+    save_checkpoint(tmp_path / "checkpoint.pt", small(), None)
+    with pytest.raises(ValueError, match="is no checkpoint of this course, and stays as it is; take another file"):
+        load_checkpoint(tmp_path, small())
+    with pytest.raises(ValueError, match="not loaded, because this Sequential was built on PyTorch's meta device"):
+        load_checkpoint(tmp_path / "checkpoint.pt", small().to("meta"))
+
+
 def test_the_optimizer_of_an_older_checkpoint_is_compared_by_its_options(tmp_path):
     path, net = tmp_path / "checkpoint.pt", small()
     save_checkpoint(path, net, stepped(net, "Adam"))

@@ -159,10 +159,25 @@ def test_arrays_bring_a_network_back_without_a_pickle(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+def folder_in_place_of(path):
+    path.unlink()
+    path.mkdir()
+
+
+def damaged_in_the_middle(path):
+    np.savez_compressed(path, weight=np.random.default_rng(0).random((30, 30)))
+    content = bytearray(path.read_bytes())
+    content[120:200] = bytes(80)
+    path.write_bytes(content)
+
+
 @pytest.mark.parametrize("spoil, words", [
     (lambda path: save_arrays(MODELS["resnet56"](), path), "holds another network: "),
     (lambda path: path.write_bytes(path.read_bytes()[:1000]), "is damaged, or holds no weights of this course"),
     (lambda path: path.write_text("<html>"), "is damaged, or holds no weights of this course"),
+    (lambda path: path.write_bytes(b""), "is damaged, or holds no weights of this course"),
+    (folder_in_place_of, "is damaged, or holds no weights of this course"),
+    (damaged_in_the_middle, "is damaged, or holds no weights of this course"),
     (lambda path: np.savez(path, a=np.array([{}], dtype=object)), "is damaged, or holds no weights of this course")])
 def test_weights_of_another_network_and_other_files_change_nothing(spoil, words, tmp_path):
     path, net = tmp_path / "net.npz", MODELS["resnet20"]()
@@ -172,6 +187,31 @@ def test_weights_of_another_network_and_other_files_change_nothing(spoil, words,
     with pytest.raises(ValueError, match=words):
         load_arrays(path, net)
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+
+
+def test_arrays_of_either_order_of_bytes_and_of_bfloat16_come_back(tmp_path):
+    path, net = tmp_path / "net.npz", nn.Linear(30, 30)
+    np.savez(path, **{key: tensor.numpy().astype(">f4") for key, tensor in net.state_dict().items()})
+    assert torch.equal(load_arrays(path, nn.Linear(30, 30)).weight, net.weight)
+    save_arrays(net.bfloat16(), path)
+    assert torch.equal(load_arrays(path, nn.Linear(30, 30).bfloat16()).weight, net.weight)
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda path: save_arrays(nn.Linear(2, 2, device="meta"), path), "weight of this Linear has no numbers yet: build"),
+    (lambda path: save_arrays(nn.LazyLinear(2), path), "weight of this LazyLinear has no numbers yet"),
+    (lambda path: save_arrays(nn.Linear(2, 2).state_dict(), path), "of an nn.Module, not of a OrderedDict: give"),
+    (lambda path: copy_in_order(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2)), "this Linear has no numbers"),
+    (lambda path: copy_in_order(nn.LazyLinear(2), nn.Linear(2, 2)), "weight of this LazyLinear has no numbers yet"),
+    (lambda path: copy_in_order(nn.Linear(2, 2), nn.LazyLinear(2)), "weight of this LazyLinear has no numbers yet"),
+    (lambda path: load_arrays(path, nn.Linear(2, 2, device="meta")), "Linear was built on PyTorch's meta device"),
+    (lambda path: pretrained(None), "no network with pretrained weights 'None'"),
+])
+def test_networks_without_numbers_and_what_is_none_are_refused(call, words, tmp_path):
+    save_arrays(nn.Linear(2, 2), tmp_path / "net.npz")
+    with pytest.raises(ValueError, match=words):
+        call(tmp_path / "net.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.npz"]
 
 
 def test_a_recorded_runs_weights_come_with_its_preprocessing_and_its_record(tmp_path, monkeypatch):

@@ -15,13 +15,13 @@ class Speed:
     """What changes the time of a training and not its curve, rounding apart. `cnncourse bench steps` measures the
     switches; the defaults are the fastest that hold on every processor and on Nvidia's GPUs.
 
-    device: "cpu", "cuda" or "mps"; by default that of `device_at_hand`. workers: processes that decode photographs.
-    channels_last: store images as N x H x W x C, as convolutions want them; a network that cannot compute so, for
-    example because of a view, is trained without. fused: one call updates all weights.
+    device: "cpu", "cuda" or "mps", or a torch.device; by default that of `device_at_hand`. workers: processes that
+    decode photographs. channels_last: store images as N x H x W x C, as convolutions want them; a network that cannot
+    compute so, for example because of a view, is trained without. fused: one call updates all weights.
     autocast: convolutions in bfloat16 (new GPUs and some processors). compile: torch.compile, with a slow start.
     """
 
-    device: str | None = None
+    device: str | torch.device | None = None
     workers: int = 0
     channels_last: bool = True
     fused: bool = True

@@ -11,26 +11,33 @@ from torch.nn.parameter import is_lazy
 
 
 class Kept:
-    """All that a use of a network can change: weights, buffers, gradients, modes, other attributes, where and in which
-    order of memory its numbers lie, and the layers that are lazy."""
+    """What a use of a network can change: weights, buffers, gradients, modes, other attributes, where and in which
+    order of memory its numbers lie, and the layers that are lazy. Of attributes, tensors, lists, dicts and sets are
+    kept as they are now; what else changes in itself, or within these, is not."""
 
     def __init__(self, model: nn.Module):
         self.model = model
         self.modules = [(module, type(module), dict(vars(module)),
-                         {name: value.copy() for name, value in vars(module).items() if isinstance(value, dict)})
+                         {name: copied(value) if isinstance(value, Tensor) else value.copy()
+                          for name, value in vars(module).items() if changes_in_place(value)})
                         for module in model.modules()]
         self.tensors = {name: (tensor, type(tensor), copied(tensor), None if is_lazy(tensor) else tensor.grad)
                         for name, tensor in tensors_of(model).items()}
 
     def restore(self) -> None:
         """Undo whatever was done, once: from then on the network has what was kept."""
-        for module, kind, attributes, tables in self.modules:
+        for module, kind, attributes, copies in self.modules:
             module.__class__ = kind
             vars(module).clear()
             vars(module).update(attributes)
-            for name, table in tables.items():  # in place: the handles of hooks know these dicts
-                attributes[name].clear()
-                attributes[name].update(table)
+            for name, copy in copies.items():  # in place: the handles of hooks know these dicts
+                if isinstance(copy, Tensor):
+                    attributes[name].data = copy
+                elif isinstance(copy, list):
+                    attributes[name][:] = copy
+                else:
+                    attributes[name].clear()
+                    attributes[name].update(copy)
         for tensor, kind, value, grad in self.tensors.values():
             tensor.grad = None
             tensor.data = value
@@ -57,6 +64,9 @@ def lent(model: nn.Module) -> Iterator[None]:
             raise ValueError(f"{type(model).__name__} cannot be trained, because it was built on PyTorch's meta device "
                              "or in inference mode: build it as usual")
     before = Kept(model)
+    for tensor, *_, grad in before.tensors.values():
+        if grad is not None:
+            tensor.grad = None  # set aside: a backward pass would add to it in place, and a move would take it along
     try:
         yield
     except BaseException:
@@ -82,7 +92,7 @@ class Borrowed(nn.Module):
     def train(self, mode: bool = True) -> nn.Module:
         super().train(mode)
         for name in self.resting:
-            self.network.get_submodule(name).eval()
+            self.network.get_submodule(name).train(False)
         return self
 
 
@@ -107,6 +117,10 @@ def frozen(part: nn.Module) -> bool:
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+
+
+def changes_in_place(value: object) -> bool:
+    return isinstance(value, dict | list | set) or isinstance(value, Tensor) and not value.is_inference()
 
 
 def copied(tensor: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from torch.nn.parameter import is_lazy
 from .devices import Speed, random_numbers, set_random_numbers
 from .lent import Borrowed, Kept, resting
 
+EVALUATED = 64  # images in a batch of validation and test images
+
 
 def finish_lazy_layers(model: nn.Module, name: str, images: Tensor) -> None:
     """Layers that take their sizes from the first images get them, and weights that follow from the seed."""
@@ -19,10 +21,10 @@ def finish_lazy_layers(model: nn.Module, name: str, images: Tensor) -> None:
 
     if found := lazy():
         training = [module for module in model.modules() if module.training]
-        model.eval()
+        set_mode(model, name, training=False)
         try:
             with torch.no_grad():
-                model(images.to(found[0].device))
+                model(images.to(found[0].device, copy=True))  # a network may change them
         except Exception as error:
             raise ValueError(cannot_take(model, name, images, error)) from error
         for module in training:
@@ -34,7 +36,8 @@ def finish_lazy_layers(model: nn.Module, name: str, images: Tensor) -> None:
 def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
           speed: Speed) -> tuple[nn.Module, Speed]:
     """(The network as the loop uses it, how it can be trained), after one step without an update, of which nothing
-    stays behind. Raises ValueError in one sentence where the network cannot be trained on these images."""
+    stays behind in what is `Kept`. Raises ValueError in one sentence where the network cannot be trained on these
+    images."""
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(f"{name} has no weights to train: " + (
             "give it a layer that has some" if next(model.parameters(), None) is None else
@@ -44,8 +47,8 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
     for fast in dict.fromkeys((speed.channels_last, False)):
         at, before = replace(speed, channels_last=fast), Kept(model)
         try:
-            try_step(network, name, data, images.to(at.device, memory_format=at.memory_format), labels.to(at.device),
-                     loss, at)
+            given = images.to(at.device, memory_format=at.memory_format, copy=True)  # a network may change them
+            try_step(network, name, data, given, labels.to(at.device), loss, at)
             break
         except ValueError as error:
             failed = error
@@ -65,23 +68,18 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
 
 def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
              speed: Speed) -> None:
+    last_is_alone = any(len(split) % EVALUATED == 1 for split in (data.validation, data.test))
+    set_mode(network, name, training=False)
+    for some in (images, images[:1])[:1 + last_is_alone]:
+        try:
+            network.to(speed.device, memory_format=speed.memory_format)
+            with torch.no_grad():
+                logits = network(some)
+        except Exception as error:  # the network may be anybody's
+            raise ValueError(cannot_take(network.network, name, some, error)) from error
+        require_logits(logits, name, data, len(some), network.several)
+    set_mode(network, name, training=True)
     try:
-        network.to(speed.device, memory_format=speed.memory_format).eval()
-        with torch.no_grad():
-            logits = network(images)
-    except Exception as error:  # the network may be anybody's
-        raise ValueError(cannot_take(network.network, name, images, error)) from error
-    if not isinstance(logits, Tensor):
-        raise ValueError(f"{name} gives {'nothing' if logits is None else type(logits).__name__}, where a tensor of "
-                         "logits is expected: let its forward return them")
-    if logits.ndim != 2 or len(logits) != len(images):
-        raise ValueError(f"{name} gives outputs of {by(logits)} for {len(images)} images, where logits of "
-                         f"{len(images)} x {len(data.classes)} are expected, images x classes")
-    if logits.shape[1] != len(data.classes):
-        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
-                         f"build the network with num_classes={len(data.classes)}")
-    try:
-        network.train()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=speed.autocast):
             batch_loss, _ = loss(network, images, labels)
         if not batch_loss.requires_grad:
@@ -92,20 +90,51 @@ def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor,
         raise ValueError(f"{name} cannot be trained on images of {by(images[0])}: {in_short(error)}") from error
 
 
+def set_mode(network: nn.Module, name: str, training: bool) -> None:
+    try:
+        network.train(training)
+    except Exception as error:
+        raise ValueError(f"{name} cannot be set to {'training' if training else 'evaluation'} mode "
+                         f"({in_short(error)}): a method `train` of its own stands in the place of that of nn.Module, "
+                         "so give it another name") from error
+
+
+def require_logits(logits: object, name: str, data, images: int, several: int) -> None:
+    """Raises ValueError where these are no logits, images x classes. several: how many outputs there are, of which
+    these are the first."""
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"{name} gives {'nothing' if logits is None else type(logits).__name__}, where a tensor of "
+                         "logits is expected: let its forward return them")
+    if logits.ndim != 2 or len(logits) != images:
+        what = f"outputs of {by(logits)}" if logits.ndim else "a single number"
+        what += f" as the first of {several} outputs" * (several > 0)
+        squeezed = "; squeeze() takes away the axis of images where there is one, and flatten(1) keeps it"
+        raise ValueError(f"{name} gives {what} for {images} image{'s' * (images > 1)}, where logits of {images} x "
+                         f"{len(data.classes)} are expected, images x classes" + squeezed * (images == 1))
+    if logits.shape[1] != len(data.classes):
+        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
+                         f"build the network with num_classes={len(data.classes)}")
+
+
 def cannot_take(model: nn.Module, name: str, images: Tensor, error: Exception) -> str:
     takes, kinds = expected(model), {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
     advice = in_short(error)
-    if takes not in (None, tuple(images.shape[1:])):
+    if takes not in (None, tuple(images.shape[1:])) and takes[1] != takes[2]:
+        advice = f"it was built for images of {takes[0]} x {takes[1]} x {takes[2]}"
+    elif takes not in (None, tuple(images.shape[1:])):
         advice = f"load the data with channels={takes[0]}, size={takes[1]}, for which it was built"
     elif not kinds <= {images.dtype}:
         advice += "; images are float32, and its .float() makes weights of the same kind"
-    return f"{name} cannot take images of {by(images[0])} (channels x height x width): {advice}"
+    what = "images" if len(images) > 1 else "one image"
+    return f"{name} cannot take {what} of {by(images[0])} (channels x height x width): {advice}"
 
 
 def in_short(error: Exception) -> str:
-    """The first line of an error's message, after its kind where that is not one of PyTorch's usual."""
+    """The first line of an error's message, of TorchScript's the last, after its kind where that is not one of
+    PyTorch's usual."""
     kind = "" if isinstance(error, RuntimeError | ValueError) else type(error).__name__
-    return ": ".join(filter(None, (kind, *str(error).strip(" .\n").splitlines()[:1]))) or type(error).__name__
+    lines = str(error).strip(" .\n").splitlines() or [""]
+    return ": ".join(filter(None, (kind, lines[-1 if "TorchScript" in lines[0] else 0]))) or type(error).__name__
 
 
 def by(tensor: Tensor) -> str:
@@ -116,9 +145,9 @@ def logits_of(network: nn.Module, images: Tensor) -> Tensor:
     """What a network gives for the same images whenever it has the same weights."""
     random = random_numbers()
     torch.manual_seed(0)  # some drop units always
-    network.eval()
+    network.train(False)  # a network may have another method `eval`
     with torch.no_grad():
-        logits = network(images).float().cpu()
+        logits = network(images.clone()).float().cpu()  # it may change them
     set_random_numbers(random)
     return logits
 

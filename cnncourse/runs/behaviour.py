@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
+from inspect import signature
 from math import isclose
 
 import torch
@@ -27,7 +28,11 @@ SAME = 1e-11  # of a number: other processors, threads and versions of PyTorch w
 def loss_of(model: nn.Module, recipe: Recipe) -> Loss:
     """The loss by which a recipe trains a network: that of its auxiliary heads is added, where it has any."""
     heads = getattr(model, "auxiliary_heads", 0)  # their number; another's attribute of this name may be anything
-    loss = partial(with_heads, weight=recipe.head_weight) if isinstance(heads, int) and heads else cross_entropy
+    loss = cross_entropy
+    if isinstance(heads, int) and heads:
+        with suppress(TypeError):  # where forward has no such option
+            signature(model.forward).bind(None, heads=True)
+            loss = partial(with_heads, weight=recipe.head_weight)
     return partial(loss, label_smoothing=recipe.label_smoothing)
 
 

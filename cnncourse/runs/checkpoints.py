@@ -73,6 +73,8 @@ def read_checkpoint(path: str | Path) -> dict:
 
 def is_whole(path: str | Path) -> bool | None:
     """Whether each byte of a file of PyTorch's is as it was written; None for files of others."""
+    if Path(path).is_dir():
+        return None
     with open(path, "rb") as file:
         head = file.read(200)
     ours = b"/data.pkl" in head  # how such a file begins
@@ -91,7 +93,8 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
     and that of the random numbers that dropout draws. Returns the whole checkpoint.
 
     Raises as `read_checkpoint`, and ValueError for a checkpoint of another network, naming the first tensor that
-    differs, and for an optimizer or a scheduler whose state it does not hold. Then nothing is changed.
+    differs, for a network on the meta device, and for an optimizer or a scheduler whose state it does not hold. Then
+    nothing is changed.
     """
     checkpoint = read_checkpoint(path)
     if scheduler is not None and optimizer is None:
@@ -100,12 +103,19 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
         if part is not None:
             require_state(path, checkpoint, name, part)
     require_equal_shapes(checkpoint["model"], model, path)
+    if optimizer is not None:
+        before = random_numbers()
+        try:
+            set_random_numbers(checkpoint.get("random", {}))  # files of others lack them
+        except (TypeError, RuntimeError, AttributeError) as error:
+            set_random_numbers(before)
+            raise ValueError(f"{path} holds under \"random\" no state of random numbers, and so cannot restore a "
+                             "training: leave the optimizer out") from error
     model.load_state_dict(checkpoint["model"])
     if optimizer is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
         if scheduler is not None:
             scheduler.load_state_dict(checkpoint["scheduler"])
-        set_random_numbers(checkpoint.get("random", {}))  # files of others lack them
     return checkpoint
 
 
@@ -119,8 +129,12 @@ def shape(value: object) -> tuple[int, ...] | str:
 
 
 def require_equal_shapes(theirs: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
-    """Raises ValueError, naming the first tensor that differs, where the file at `path` is of another network."""
+    """Raises ValueError, naming the first tensor that differs, where the file at `path` is of another network, and
+    where the network is one that holds no numbers."""
     ours = model.state_dict()
+    if any(isinstance(tensor, Tensor) and tensor.is_meta for tensor in ours.values()):
+        raise ValueError(f"{path} is not loaded, because this {type(model).__name__} was built on PyTorch's meta "
+                         "device and has no place for numbers: build it as usual")
     for name in dict.fromkeys([*ours, *theirs]):
         there, here = (shape(state[name]) if name in state else "missing" for state in (theirs, ours))
         if there != here and here != LAZY:
@@ -133,7 +147,8 @@ def require_state(path: str | Path, checkpoint: dict, name: str, part: Optimizer
     state, here = checkpoint.get(name), type(part).__name__
     if not isinstance(state, dict):
         raise ValueError(f"{path} cannot restore the {name}: it was saved without one, so leave it out")
-    there = checkpoint.get("kinds", {}).get(name, here)  # not in the oldest
+    kinds = checkpoint.get("kinds")  # not in the oldest
+    there = kinds.get(name, here) if isinstance(kinds, dict) else here
     if there != here:
         raise ValueError(f"{path} holds the state of another {name}: of {there}, not {here}; give that one, or leave "
                          "it out")

@@ -20,7 +20,10 @@ class Files:
     """
 
     def __init__(self, out: Path, record: Record, look: Callable[[], Tensor], *state):
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise NotADirectoryError(f"{out} is a file, or lies in one: choose a directory") from error
         self.out, self.record, self.look, self.state = out, record, look, state
 
     def begin(self, resume: bool | str) -> int:
@@ -52,8 +55,11 @@ class Files:
         """A finished epoch may have taken hours: another run must not take its place without a word."""
         path = self.out / "record.json"
         found = [Record.load(path)] if path.exists() else []
-        if epochs := max((len(record.rows) for record in [*found, self.stored()] if record), default=0):
-            raise ValueError(f"{self.out} holds a run of {epochs} epochs: resume it, or choose another directory")
+        then = self.stored()
+        if epochs := max((len(record.rows) for record in [*found, then] if record), default=0):
+            raise ValueError(f"{self.out} holds a run of {epochs} epochs" + (
+                ": resume it, or choose another directory" if then else
+                ", but not the checkpoint.pt from which it would go on: bring that back, or choose another directory"))
         return 0
 
     def resume(self, anywhere: bool) -> int:
@@ -61,7 +67,7 @@ class Files:
         made on another processor."""
         path, then = self.out / "checkpoint.pt", self.stored()
         if then is None:
-            return 0
+            return self.require_none()
         now = self.record.config
         try:
             theirs, ours = (

@@ -104,12 +104,17 @@ class Record:
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
-        """Raises ValueError where the file is not a record."""
+        """Raises ValueError where there is something else than a record."""
         try:
             return cls.from_json(Path(path).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"{path} is not a training record: {error}") from error
+        except (ValueError, TypeError, IsADirectoryError) as error:
+            raise ValueError(f"{path} is not a training record, and stays as it is; take another file or folder "
+                             f"({error})") from error
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        return cls(**json.loads(text))
+        """Raises ValueError or TypeError where the text is not that of a record."""
+        record = cls(**json.loads(text))
+        if not isinstance(record.config, dict) or not isinstance(record.rows, list):
+            raise TypeError("its config is no dict, or its rows are no list")
+        return record
