@@ -309,9 +309,9 @@ def diff(first: nn.Module, second: nn.Module, input_shape: tuple[int, int, int] 
     """Two networks side by side, stage by stage: output shapes, and what the second has more (+) or less (-).
 
     Stages are paired by name, or, where most names differ, by output shape. Layers and other operations that differ in
-    an option, or stand elsewhere, are listed, so that networks of equal shapes can be told apart; from where an
-    operation has its inputs is not compared, as whether a skip starts before or behind a ReLU. input_shape: by default
-    each network's own.
+    an option, or stand elsewhere, are listed, so that networks of equal shapes can be told apart. From where an
+    operation takes its inputs is not compared: the order of a concatenation, or whether a skip starts before or behind
+    a ReLU. input_shape: by default each network's own.
     """
     traces = [traced(net, input_shape) for net in (first, second)]
     (*ones, end_of_first), (*twos, end_of_second) = (list(zip(trace.table(), trace.operations, strict=True))
