@@ -306,7 +306,7 @@ def test_the_checksums_and_addresses_are_those_that_torchvision_knows():
         theirs = {f"{cls.__name__}/raw/{file}": md5 for file, md5 in cls.resources}
         assert {file: md5 for file, (md5, _) in checksums.PACKED[name].items()} == theirs
         assert list(checksums.MD5[name]) == [file.removesuffix(".gz") for file in theirs]
-        assert f"{downloads.ADDRESSES[name][0]}/" == cls.mirrors[0]
+        assert f"{downloads.ADDRESSES[name][0]}/" in cls.mirrors  # their order changes with the version
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])
