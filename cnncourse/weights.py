@@ -33,7 +33,9 @@ def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
     Names may differ, shapes may not: raises ValueError, naming the first tensor at which the networks part, or which
     has no numbers, and copies nothing.
     """
-    theirs, ours = numbers_of(source), numbers_of(target, or_on_meta=True)
+    ours = numbers_of(target, or_on_meta=True)
+    without_numbers = any(tensor.is_meta for tensor in ours.values())
+    theirs = numbers_of(source, or_on_meta=without_numbers)
     shapes = ([(key, tuple(tensor.shape)) for key, tensor in state.items()] for state in (theirs, ours))
     end = ("nothing", "more")  # where one of the two has fewer tensors
     for i, (a, b) in enumerate(zip_longest(*shapes, fillvalue=end), 1):
@@ -41,7 +43,6 @@ def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
             raise ValueError(f"the networks part at tensor {i}: {a[0]} {a[1]} in the source ({type(source).__name__}), "
                              f"{b[0]} {b[1]} in the target ({type(target).__name__}); build both with the same layers "
                              "and num_classes")
-    without_numbers = any(tensor.is_meta for tensor in ours.values())
     target.load_state_dict(dict(zip(ours, theirs.values(), strict=True)), assign=without_numbers)
     return target
 
