@@ -232,6 +232,16 @@ def test_a_damaged_checkpoint_is_called_so_wherever_it_is_damaged(tmp_path):
                 load_checkpoint(path, net)
 
 
+def require_refused_and_unchanged(path, net, optimizer, words):
+    def state():
+        return repr((net.state_dict(), optimizer.state_dict(), torch.get_rng_state().sum()))
+
+    before = state()
+    with pytest.raises(ValueError, match=words):
+        load_checkpoint(path, net, optimizer)
+    assert state() == before
+
+
 @pytest.mark.parametrize("saved_with, loaded_with, words", [
     (lambda net: stepped(net, "Adam"), lambda net: stepped(net, "SGD", momentum=0.9), "of Adam, not SGD; give that"),
     (lambda net: stepped(net, "Adam"), lambda net: stepped(net, "AdamW"), "of Adam, not AdamW"),
@@ -244,14 +254,7 @@ def test_the_state_of_another_optimizer_is_refused_and_nothing_is_changed(saved_
     path, net, again = tmp_path / "checkpoint.pt", small(), small()
     save_checkpoint(path, net, saved_with(net))
     optimizer = loaded_with(again)
-
-    def state():
-        return repr((again.state_dict(), optimizer.state_dict(), torch.get_rng_state().sum()))
-
-    before = state()
-    with pytest.raises(ValueError, match=words):
-        load_checkpoint(path, again, optimizer)
-    assert state() == before
+    require_refused_and_unchanged(path, again, optimizer, words)
 
 
 @pytest.mark.parametrize("spoil, words", [
@@ -264,14 +267,7 @@ def test_a_checkpoint_with_parts_of_others_is_refused_and_nothing_is_changed(spo
     save_checkpoint(path, net, stepped(net, "Adam"))
     torch.save(torch.load(path) | spoil, path)
     optimizer = torch.optim.Adam(again.parameters())
-
-    def state():
-        return repr((again.state_dict(), optimizer.state_dict(), torch.get_rng_state().sum()))
-
-    before = state()
-    with pytest.raises(ValueError, match=words):
-        load_checkpoint(path, again, optimizer)
-    assert state() == before
+    require_refused_and_unchanged(path, again, optimizer, words)
     save_checkpoint(path, net, stepped(net, "Adam"))
     torch.save(torch.load(path) | {"kinds": ["Adam"], "random": {}}, path)
     load_checkpoint(path, again, optimizer)
