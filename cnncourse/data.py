@@ -36,7 +36,7 @@ class Split:
         if not isinstance(images, Tensor | Lazy) or not isinstance(labels, Tensor):
             raise ValueError(f"images and labels are tensors, not {type(images).__name__} and {type(labels).__name__}: "
                              "torch.from_numpy makes one of an array, torch.tensor of a list")
-        check(images)
+        require_images(images)
         if labels.dtype != torch.int64 or labels.ndim != 1:
             raise ValueError(f"labels are an int64 tensor with the number of each image's class, not {kind(labels)} of "
                              f"the shape {tuple(labels.shape)}: " + (
@@ -129,7 +129,7 @@ class Data:
         return of.hexdigest()[:16]
 
 
-def check(images: Tensor | Lazy) -> None:
+def require_images(images: Tensor | Lazy) -> None:
     """Raises ValueError for images that are not uint8, N x C x H x W."""
     shape, given = images.shape, by(images.shape)
     if isinstance(images, Tensor) and images.dtype != torch.uint8:
@@ -184,7 +184,7 @@ def statistics(images: Tensor | Lazy) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per channel of uint8 images, of values from 0 to 1; of a Lazy those of the first
     thousand. They follow from how often each of the 256 values occurs: the pixels themselves as doubles would take many
     times the memory of the images. Raises ValueError for others, or none."""
-    check(images)
+    require_images(images)
     if not len(images):
         raise ValueError("mean and standard deviation are those of at least one image, not of none")
     images = images[:1000] if isinstance(images, Lazy) else images

@@ -78,7 +78,7 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
     Raises ValueError, one sentence, for another shape, or a folder that is none of this or has fewer than `least`
     pictures of a class.
     """
-    check(shape)
+    require_shape(shape)
     root = existing(root)
     files, notes = layout(root)
     kept = torch.empty(min(len(files), KEPT // math.prod(shape)), *shape, dtype=torch.uint8)
@@ -124,7 +124,7 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
                  images, skipped, notes)
 
 
-def check(shape: tuple[int, int, int]) -> None:
+def require_shape(shape: tuple[int, int, int]) -> None:
     if not (isinstance(shape, tuple | list) and len(shape) == 3 and shape[0] in (1, 3)
             and all(isinstance(pixels, Integral) and pixels > 0 for pixels in shape)):
         raise ValueError("shape is (channels, height, width), with 1 or 3 channels, such as (3, 64, 64), not "
@@ -287,7 +287,7 @@ def reason(path: Path, error: Exception) -> str:
 def decode(paths: list[Path], shape: tuple[int, int, int]) -> Tensor:
     """uint8 N x C x H x W. Raises OSError, which names the file, for one that is not an image or is cut short, and
     ValueError for a shape that cannot be, or one path."""
-    check(shape)
+    require_shape(shape)
     if isinstance(paths, str | PathLike):
         raise ValueError(f"`decode` takes a list of files, not {str(paths)!r}: give [path]")
     pixels = np.empty((len(paths), *shape), np.uint8)
