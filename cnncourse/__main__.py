@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
 
 def chosen(names: list[str]) -> list[Path]:
     """The notebooks of these names or paths, all of the course's where none is named."""
-    here = [Path("notebooks"), Path(__file__).resolve().parents[2] / "notebooks"]
+    here = [Path("notebooks"), Path(__file__).resolve().parents[1] / "notebooks"]  # the clone that is installed
     course = next((sorted(d.glob("[0-9]*.ipynb")) for d in here if d.is_dir()), [])
     known = {path.stem: path for path in course} | {path.stem[:2]: path for path in course}
     if not names and not course:

@@ -146,6 +146,13 @@ def test_notebooks_in_which_a_student_writes_are_never_overwritten(words, tmp_pa
     assert (tmp_path / "01_convolution_arithmetic.ipynb").read_bytes() == before
 
 
+def test_in_any_folder_a_student_gets_the_notebooks_of_the_clone_that_is_installed(tmp_path, monkeypatch):
+    ours = {path.name: path.read_bytes() for path in chosen([])}
+    monkeypatch.chdir(tmp_path)
+    assert command(monkeypatch, "start", "mine") == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("mine/*.ipynb")} == ours
+
+
 def test_a_folder_of_photographs_needs_to_be_named(tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, "train", "resnet20", "--data", "folder", "--out", tmp_path) == 2
     assert "--data folder needs --root DIR" in capsys.readouterr().err
