@@ -107,7 +107,8 @@ SECTIONS = {
         lambda config: config["model"] in ("plain20", "plain56", "resnet20", "resnet56") and
         config["recipe_name"] == "laptop" and config["recipe"]["epochs"] == 10),
     "What augmentation does": (
-        "Lesson 3. Without it the network knows its training images far better than new ones; with it, hardly better.",
+        "Lesson 3. Without it the network knows its training images far better than new ones; with it, "
+        "the number in training, which is of shifted pictures, is close to that of new ones.",
         "Loss and accuracy over ten epochs, with augmentation and without. Without it the dashed training curve and "
         "the solid validation curve part; with it they stay close together.",
         lambda config: config["model"] == "resnet20" and config["recipe"]["epochs"] == 10),
@@ -128,8 +129,8 @@ SECTIONS = {
         "Loss and accuracy of ResNet-20 over 24 epochs.",
         lambda config: config["recipe_name"] == "laptop" and config["recipe"]["epochs"] == 24),
     "Beside the paper's accuracy, in a third of its epochs": (
-        "Lesson 6. The paper reports 91.25 % for this network after 182 epochs of these images. Its rate, falling once "
-        "to zero, needs 60 for it. This is a second look at the test images: a first recipe, with three times the "
+        "Lesson 6. The paper reports 91.25 % for this network after 182 epochs of these images. With a rate that rises "
+        "once and falls to zero, 60 are enough. This is a second look at the test images: a first recipe, with three times the "
         "rate, had come to 91.2 % (two seeds) and could not be told from this one on the validation images. Weights of "
         "one run come with the course: `weights.trained(\"resnet20\")`.",
         "Loss and accuracy of ResNet-20 over 60 epochs. Validation swings by many points while the rate is high, and "
@@ -137,7 +138,8 @@ SECTIONS = {
         lambda config: config["recipe_name"] == "cifar_long"),
     "VGG-16 from three starts, with SGD": (
         "Lesson 4. From PyTorch's default start the loss stays at ln 10, that of guessing; from He's start the network "
-        "learns, and with batch normalisation it learns faster: every pair of seeds agrees, in every epoch.",
+        "learns, and with batch normalisation it learns faster: every pair of seeds agrees in accuracy, in "
+        "every epoch.",
         "Loss and accuracy over ten epochs. The default start gives two horizontal lines at the level of guessing; "
         "He's start learns, and batch normalisation is ahead of it.",
         lambda config: config["model"].startswith("vgg16") and config["recipe_name"] == "laptop_gentle"),
