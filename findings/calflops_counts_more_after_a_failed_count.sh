@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# calflops 0.3.2: after a count that failed, every later count in the same process is too high: doubled after one, tripled
-# after two. One would guess that an exception leaves no trace, or that the next call starts anew. The counter wraps
-# functions such as torch.nn.functional.linear and takes its wrappers off only when the forward pass returned; the next
-# count wraps them once more, and a wrapped call is counted by each wrapper. A notebook in which an image size was
+# calflops 0.3.2: after a count that failed, every later count in the same process is too high: doubled after one,
+# tripled after two. One would guess that an exception leaves no trace, or that the next call starts anew. The counter
+# wraps functions such as torch.nn.functional.linear and takes its wrappers off only when the forward pass returned; the
+# next count wraps them once more, and a wrapped call is counted by each wrapper. A notebook in which an image size was
 # tried that the network refuses reports false numbers until its kernel is restarted.
 # Seen: MACs of a network with 4176 of them: 4176, and 8352 and 12528 after one and two failed counts. fvcore
 # 0.1.5.post20221221, asked the same way, stays the same.
