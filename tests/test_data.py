@@ -545,8 +545,8 @@ def test_pictures_of_no_class_in_train_are_left_aside(tmp_path):
 def test_parts_whose_names_are_not_understood_are_named(tmp_path):
     for name in ("test", "tr"):
         photographs(tmp_path / name, n=20)
-    assert told(tmp_path)[0] == ("test, tr are taken for the classes, and each of them holds cat, dog: if these are the "
-                                 "classes, name the folders train, val and test")
+    assert told(tmp_path)[0] == ("test, tr are taken for the classes, and each of them holds cat, dog: if these are "
+                                 "the classes, name the folders train, val and test")
 
 
 def test_parts_below_the_classes_are_understood(tmp_path):
