@@ -25,6 +25,14 @@ def pick(table: Mapping[str, T], name: str, kind: str) -> T:
     raise ValueError(f"there is no {kind} '{name}': {hint}")
 
 
+def in_short(error: Exception) -> str:
+    """The first line of an error's message, of TorchScript's the last, after its kind where that is not one of
+    PyTorch's usual."""
+    kind = "" if isinstance(error, RuntimeError | ValueError) else type(error).__name__
+    lines = str(error).strip(" .\n").splitlines() or [""]
+    return ": ".join(filter(None, (kind, lines[-1 if "TorchScript" in lines[0] else 0]))) or type(error).__name__
+
+
 def expanded(path: str | Path) -> Path:
     """The path, in which ~ stands for the home folder. Raises FileNotFoundError where there is none."""
     try:

@@ -33,10 +33,10 @@ class Split:
 
     def __post_init__(self):
         images, labels = self.images, self.labels
-        if not isinstance(images, Tensor | Lazy) or not isinstance(labels, Tensor):
-            raise ValueError(f"images and labels are tensors, not {type(images).__name__} and {type(labels).__name__}: "
-                             "torch.from_numpy makes one of an array, torch.tensor of a list")
         require_images(images)
+        if not isinstance(labels, Tensor):
+            raise ValueError(f"labels are a tensor, not {type(labels).__name__}: torch.from_numpy makes one of an "
+                             "array, torch.tensor of a list")
         if labels.dtype != torch.int64 or labels.ndim != 1:
             raise ValueError(f"labels are an int64 tensor with the number of each image's class, not {kind(labels)} of "
                              f"the shape {tuple(labels.shape)}: " + (
@@ -131,6 +131,11 @@ class Data:
 
 def require_images(images: Tensor | Lazy) -> None:
     """Raises ValueError for images that are not uint8, N x C x H x W."""
+    if not isinstance(images, Tensor | Lazy) or isinstance(images, Tensor) and (
+            images.is_meta or images.layout != torch.strided):
+        what = images.layout if isinstance(images, Tensor) else type(images).__name__
+        raise ValueError(f"images are a dense tensor that has numbers, not {what}: torch.from_numpy makes one of an "
+                         "array, torch.tensor of a list")
     shape, given = images.shape, by(images.shape)
     if isinstance(images, Tensor) and images.dtype != torch.uint8:
         found = f" from {images.min():g} to {images.max():g}" if images.is_floating_point() and len(images) else ""

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from . import pick
+from . import in_short, pick
 from .data import Batches, Data, load
 from .loop.devices import Speed, device_at_hand, memory, processor_or_gpu
 from .loop.lent import described, lent
@@ -78,7 +78,7 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     Ctrl-C ends the training after the epochs that are done, and returns their record.
 
     Raises ValueError for unknown names, a network that cannot be trained on these images (tried on two of them before
-    the first step), a checkpoint of another run and a directory that holds a run, if it is not resumed;
+    the first step) or fails later, a checkpoint of another run and a directory that holds a run, if it is not resumed;
     FileNotFoundError where a data set is missing; train.Diverged for a lost training.
     """
     if resume and out is None:
@@ -173,6 +173,9 @@ def train(prepared: Prepared, files: Files | None, start: int, verbose: bool) ->
         record.config["stopped"] = f"by hand, after {len(record.rows)} of {epochs} epochs"
         warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=3)
         return record
+    except (RuntimeError, TypeError, AttributeError, LookupError, AssertionError) as error:  # the network is anybody's
+        raise ValueError(f"{record.config['model']} cannot be trained on, after {len(record.rows)} of {epochs} epochs: "
+                         f"{in_short(error)}") from error
     finally:
         bar.close()
     record.test = {k: v for k, v in result.items() if k in ("loss", "accuracy", "examples")}

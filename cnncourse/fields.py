@@ -14,6 +14,7 @@ from math import ceil, inf
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
@@ -28,7 +29,8 @@ MOVES = {"channel_shuffle", "diagonal", "expand", "flip", "native_channel_shuffl
 REDUCTIONS = {"all", "amax", "amin", "any", "argmax", "argmin", "linalg_vector_norm", "logsumexp", "max", "mean", "min",
               "norm", "prod", "std", "std_mean", "sum", "var", "var_mean"}
 MIXTURES = {"_fft_c2c", "_fft_c2r", "_fft_r2c", "_log_softmax", "_safe_softmax", "_softmax", "sort", "topk"}
-PRODUCTS = {"addmm": ("mat1", "mat2"), "addmv": ("self", "vec"), "baddbmm": ("batch1", "batch2"),
+PRODUCTS = {"addbmm": ("batch1", "batch2"), "addmm": ("mat1", "mat2"), "addmv": ("mat", "vec"),
+            "baddbmm": ("batch1", "batch2"),
             "bmm": ("self", "mat2"), "dot": ("self", "tensor"), "mm": ("self", "mat2"), "mv": ("self", "vec")}
 
 
@@ -52,9 +54,11 @@ class Seen:
 class Fields(TorchDispatchMode):
     """Follows `image`, N x C and its axes, through every operation while it is the current mode."""
 
+    supports_higher_order_operators = True  # to name them
+
     def __init__(self, image: Tensor):
         super().__init__()
-        self.sizes = image.shape[2:]
+        self.sizes, self.unseen = image.shape[2:], 0 if image.is_meta else None
         self.limits = [limit for n in self.sizes for limit in (0, 1 - n)]  # of ends that see the whole image
         self.storages = {}  # by identity: the storage itself, so that it lives, and what is seen by each view of it
         ends = []
@@ -65,6 +69,8 @@ class Fields(TorchDispatchMode):
         self.write(image, Seen(ends, [1, -1] * len(self.sizes)))
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        if isinstance(op, HigherOrderOperator):
+            raise ValueError(f"what torch's {op.name()} does is not followed")
         if torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), "CompositeImplicitAutograd"):
             with self:  # as those of inference mode are, of several simpler ones
                 return op.decompose(*args, **(kwargs or {}))
@@ -118,9 +124,11 @@ class Fields(TorchDispatchMode):
 
     def field(self, seen: Seen | None) -> int | None:
         """The receptive field along the longer side, in pixels: the largest of all numbers. None if it is unknown, and
-        where it is larger at the rim of the map than in its middle, because the two rims were joined."""
+        where it is larger at the rim of the map than in its middle, because the two rims were joined; also of what the
+        image has not changed, unless it is on the meta device, whose numbers cannot have been elsewhere, as in NumPy.
+        """
         if seen is None:
-            return 0
+            return self.unseen
         whole = reduce(torch.logical_and, [end <= n for end, n in zip(seen.ends, self.limits, strict=True)])
         if not seen.sure and not whole.any():
             return None

@@ -5,6 +5,7 @@ numbers, so that VGG-16's table needs neither 550 MB nor a second.
 """
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -17,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_map, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
-from .fields import Fields, arguments, tensors
+from . import in_short
+from .fields import PRODUCTS, Fields, arguments, geometry, tensors
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,14 @@ class Stage:
     output: shape without the batch, C x H x W or features. parameters: weights and biases, frozen ones too.
     macs: multiply-accumulates of convolutions and of matrix products, as linear layers and attention have them. memory:
     bytes of all layer outputs in float32, which training keeps for the backward pass. field: receptive field, in input
-    pixels along the longer side; it may exceed the image, where it sees padding. None, shown as "unknown", behind an
-    operation that is not understood.
+    pixels along the longer side; it may exceed the image, where it sees padding. macs and field are None, shown as
+    "unknown", for an operation that is not understood, and the field behind it.
     """
 
     name: str
     output: str
     parameters: int
-    macs: int
+    macs: int | None
     memory: int
     field: int | None
 
@@ -45,13 +47,13 @@ class Stage:
 @dataclass(frozen=True)
 class Difference:
     """One stage of two networks; `changed` lists the layers and operations that only the second has (+) or only the
-    first (-), and those that both have in another order."""
+    first (-), and those that both have in another order; or says that the same ones are connected otherwise."""
 
     stage: str
     first: str
     second: str
     parameters: int
-    macs: int
+    macs: int | None
     changed: str
 
 
@@ -124,7 +126,7 @@ def traced(model: nn.Module, input_shape: tuple[int, int, int] | None, depth: in
         return traces[-1].watching(depth)
 
     output = on_meta(model, input_shape, watch)
-    traces[-1].add("total", traces[-1].model, output, (0, 0, 0))
+    traces[-1].add("total", traces[-1].model, output, (0, 0, 0, 0))
     return traces[-1]
 
 
@@ -164,10 +166,12 @@ class Trace(Fields):
         super().__init__(image)
         self.model, self.image = model, image
         self.kept = {image.untyped_storage()}  # a view, or the same tensor again, is not new memory
-        self.flops = self.memory = 0
+        self.memory, self.flops = 0, []  # of each operation that has some; None where they are not known
         self.words = []  # what was called, in order: see `word`
+        self.wires = []  # from where the operation of each word took its inputs: see `source`
+        self.sources = {image.untyped_storage()._cdata: {None: (-1, 0)}}
         self.starts = []  # how many words there were before each of the modules that are running
-        self.begun = 0, 0, 0  # FLOPs, memory and words before the stage that is running
+        self.begun = self.now()  # when the stage that is running began
         self.rows, self.operations = [], []  # of the stages and the total
 
     def table(self) -> Table:
@@ -175,9 +179,12 @@ class Trace(Fields):
         rows = Table()
         for name, size, output, flops, memory, seen in self.rows:
             fields = [self.field(each) for each in seen]
-            field = None if None in fields else max(fields, default=0)
-            rows.append(Stage(name, output, size, flops // 2, memory, field))
+            field = None if None in fields else max(fields, default=None)
+            rows.append(Stage(name, output, size, None if None in flops else sum(flops) // 2, memory, field))
         return rows
+
+    def now(self) -> tuple[int, int, int, int]:
+        return len(self.flops), self.memory, len(self.words), len(self.wires)
 
     @contextmanager
     def watching(self, depth: int) -> Iterator[None]:
@@ -186,7 +193,7 @@ class Trace(Fields):
 
     def enter(self, module: nn.Module, inputs: tuple, stage: str | None) -> None:
         if stage:
-            self.begun = self.flops, self.memory, len(self.words)
+            self.begun = self.now()
         self.kept |= {t.untyped_storage() for t in tensors(inputs)}
         self.starts.append(len(self.words))
 
@@ -205,12 +212,20 @@ class Trace(Fields):
         if stage:
             self.add(stage, module, output, self.begun)
 
-    def add(self, name: str, module: nn.Module, output: object, begun: tuple[int, int, int]) -> None:
-        flops, memory, words = begun
-        shapes = ", ".join(" x ".join(map(str, t.shape[1:])) or "1" for t in tensors(output))
-        self.rows.append((name, parameters(module), shapes, self.flops - flops, self.memory - memory,
+    def add(self, name: str, module: nn.Module, output: object, begun: tuple[int, int, int, int]) -> None:
+        flops, memory, words, wires = begun
+        shapes = ", ".join(" x ".join(map(str, t.shape[t.shape[:1] == (1,):])) or "1" for t in tensors(output))
+        self.rows.append((name, parameters(module), shapes, self.flops[flops:], self.memory - memory,
                           [self.seen(t) for t in tensors(output)]))
-        self.operations.append(self.words[words:])
+        outside = {}  # by the order in which they are used, since networks may differ before
+
+        def within(source: tuple[int, int] | None) -> object:
+            if source is None or source[0] < wires:
+                return outside.setdefault(source, len(outside))
+            return source[0] - wires, source[1]
+
+        self.operations.append((self.words[words:], [[within(source) for source in sources] for sources in [
+            *self.wires[wires:], [self.source(t) for t in tensors(output)]]]))
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         if self.image.is_meta:  # and what the forward pass makes or keeps elsewhere, as a constant, is not
@@ -218,11 +233,30 @@ class Trace(Fields):
         return super().__torch_dispatch__(op, types, args, kwargs)
 
     def record(self, op, outputs: object, args: tuple, kwargs: dict) -> None:
+        name = op.overloadpacket.__name__
         if op.overloadpacket in flop_registry:
-            self.flops += flop_registry[op.overloadpacket](*args, **kwargs, out_val=outputs)
-        if any(map(self.seen, tensors((args, kwargs)))) and (text := word(op, args, kwargs, self.seen)):
-            self.words.append((text, ""))
+            self.flops.append(flop_registry[op.overloadpacket](*args, **kwargs, out_val=outputs))
+        elif name in PRODUCTS:
+            a, b = (arguments(op, args, kwargs)[0][operand] for operand in PRODUCTS[name])
+            self.flops.append(2 * a.numel() * (b.shape[-1] if b.ndim > 1 else 1))
+        elif op.namespace not in ("aten", "prims") or re.search(UNCOUNTED, name):
+            self.flops.append(None)
+        if any(map(self.seen, tensors((args, kwargs)))):
+            found = [self.source(t) if self.seen(t) else None for t in tensors((args, kwargs))]
+            if text := word(op, args, kwargs, self.seen):
+                self.words.append((text, ""))
+                self.wires.append(sorted(found, key=repr) if name.strip("_") in ("add", "mul") else found)
+            for i, t in enumerate(tensors(outputs)):
+                views = self.sources.setdefault(t.untyped_storage()._cdata, {})
+                if op._schema.is_mutable:
+                    views.clear()
+                views[geometry(t)] = views[None] = (len(self.wires) - 1, i) if text else next(filter(None, found[::-1]))
         super().record(op, outputs, args, kwargs)
+
+    def source(self, t: Tensor) -> tuple[int, int] | None:
+        """The operation that gave t, by its place in `wires` (the image: -1), and which of its outputs t is."""
+        views = self.sources.get(t.untyped_storage()._cdata, {None: None})
+        return views.get(geometry(t), views[None])
 
 
 @contextmanager
@@ -285,23 +319,25 @@ def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     require_layers(model)
     if not isinstance(x, Tensor):
         raise ValueError(f"images are a tensor, N x C x H x W, not a {type(x).__name__}: torch.as_tensor makes one")
+    if not x.is_meta and any(t.is_meta for t in [*model.parameters(), *model.buffers()]):
+        raise ValueError(f"{type(model).__name__} was built on PyTorch's meta device and has no numbers to compute "
+                         "with: build it as usual")
     found, times = {}, Counter()
 
     def leave(module, output, stage):
         if stage:
             times[stage] += 1
             name = f"{stage} ({times[stage]})" if times[stage] > 1 else stage
-            found[name] = tree_map_only(Tensor, lambda t: t.detach().clone(), output)
+            found[name] = tree_map(lambda v: v.detach().clone() if isinstance(v, Tensor) else copied(v, {}), output)
 
     try:
         model = settled(model, x)
         with looking(model), calls(model, 1, lambda *_: None, leave):
             functional_call(model, own(model, "buffers", Tensor.clone), x.clone(), tie_weights=False)
-    except ValueError:
-        raise
     except Exception as error:
         shape, numbers = " x ".join(map(str, x.shape)), str(x.dtype).removeprefix("torch.")
-        raise ValueError(f"{type(model).__name__} cannot take images of {shape}, {numbers}: {error}") from error
+        raise ValueError(f"{type(model).__name__} cannot take images of {shape}, {numbers}: {in_short(error)}"
+                         ) from error
     return found
 
 
@@ -309,9 +345,10 @@ def diff(first: nn.Module, second: nn.Module, input_shape: tuple[int, int, int] 
     """Two networks side by side, stage by stage: output shapes, and what the second has more (+) or less (-).
 
     Stages are paired by name, or, where most names differ, by output shape. Layers and other operations that differ in
-    an option, or stand elsewhere, are listed, so that networks of equal shapes can be told apart. From where an
-    operation takes its inputs is not compared: the order of a concatenation, or whether a skip starts before or behind
-    a ReLU. input_shape: by default each network's own.
+    an option, or stand elsewhere, are listed, so that networks of equal shapes can be told apart. Where they are the
+    same in the same order, but one takes an input from elsewhere, as a concatenation in another order or a skip that
+    starts behind a ReLU instead of before it, `changed` is "connected otherwise". input_shape: by default each
+    network's own.
     """
     traces = [traced(net, input_shape) for net in (first, second)]
     (*ones, end_of_first), (*twos, end_of_second) = (list(zip(trace.table(), trace.operations, strict=True))
@@ -323,14 +360,17 @@ def diff(first: nn.Module, second: nn.Module, input_shape: tuple[int, int, int] 
         if tag == "equal":
             pairs += zip(ones[i:i_end], twos[j:j_end], strict=True)
         else:
-            pairs += [(one, (ABSENT, [])) for one in ones[i:i_end]] + [((ABSENT, []), two) for two in twos[j:j_end]]
+            absent = ABSENT, ([], [])
+            pairs += [(one, absent) for one in ones[i:i_end]] + [(absent, two) for two in twos[j:j_end]]
     return Table(difference(*one, *two) for one, two in [*pairs, (end_of_first, end_of_second)])
 
 
-def difference(one: Stage, had: list, two: Stage, has: list) -> Difference:
-    """had, has: the words of the stage in the first network and in the second."""
+def difference(one: Stage, had: tuple[list, list], two: Stage, has: tuple[list, list]) -> Difference:
+    """had, has: the words of the stage in the first network and in the second, and how they are connected."""
+    changed = ", ".join(changes(had[0], has[0])) or "connected otherwise" * (had[0] != [] and had[1] != has[1])
     return Difference(" / ".join(dict.fromkeys([one.name, two.name])), one.output, two.output,
-                      two.parameters - one.parameters, two.macs - one.macs, ", ".join(changes(had, has)))
+                      two.parameters - one.parameters, None if None in (one.macs, two.macs) else two.macs - one.macs,
+                      changed)
 
 
 def changes(had: list, has: list) -> list[str]:
@@ -370,6 +410,8 @@ def unpaired(had: list, has: list) -> tuple[Counter, Counter]:
     return Counter(less), Counter(more)
 
 
+# Operations that hold products which nobody counts here; those of other libraries may as well.
+UNCOUNTED = "_rnn|lstm_mps|conv_tbc|^_trilinear|_fwd$|_native_multi_head|mm$|linear$"
 HIDING = nn.LocalResponseNorm | nn.RNNBase | nn.MultiheadAttention  # many operations that one name says better
 LAYOUT = {"_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "clone", "copy", "detach", "empty_like",
           "expand", "lift_fresh", "new_zeros", "reshape", "squeeze", "t", "unsqueeze", "view"}  # says nothing new
@@ -437,8 +479,8 @@ def word(op, args: tuple, kwargs: dict, depends: Callable[[Tensor], object]) -> 
         usual["dim"] = 1
     options = [size(value) if isinstance(value, list) and all(isinstance(n, int) for n in value) else
                f"{value:g}" if isinstance(value, float) else str(value) for option, value in given.items()
-               if isinstance(value, int | float | str | list) and not tensors(value) and value is not False
-               and value != usual[option]]
+               if isinstance(value, int | float | str | list) and not tensors(value) and value != usual[option]
+               and (value is not False or usual[option])]
     return " ".join([WORDS.get(name, name.strip("_")), *options])
 
 
@@ -455,7 +497,8 @@ def looking(model: nn.Module) -> Iterator[None]:
     known = {id(part): part for part in [*model.modules(), *model.parameters(), *model.buffers(),
                                          *(table for *_, tables in kept for table, _ in tables)]}
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), eager:  # what is compiled hides its layers
             for module, attributes, _ in kept:
                 vars(module).update({name: copied(value, known) for name, value in attributes.items()
                                      if name not in PYTORCHS})
@@ -508,17 +551,14 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
         try:
             with torch.device("meta"):
                 return output(model, "meta", own(model, "parameters", to_meta) | own(model, "buffers", to_meta))
-        except ValueError:
-            raise
         except Exception:
             if torch.device("meta") in devices:
                 raise
             return output(model, next(iter(devices), "cpu"), own(model, "buffers", Tensor.clone))
-    except ValueError:
-        raise
     except Exception as error:
         shape = " x ".join(map(str, input_shape))
-        raise ValueError(f"{type(model).__name__} cannot take an image of {shape}: {error}") from error
+        raise ValueError(f"{type(model).__name__} cannot be traced with an image of {shape}: {in_short(error)}"
+                         ) from error
 
 
 def own(model: nn.Module, kind: str, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from . import pick, replacing
 from .models import MODELS
-from .runs.checkpoints import require_equal_shapes
+from .runs.checkpoints import for_network
 from .runs.record import Record
 from .runs.shipped import RECORDS
 
@@ -117,10 +117,10 @@ def load_arrays(path: str | Path, net: nn.Module) -> nn.Module:
         with np.load(path, allow_pickle=False) as arrays:
             state = {key: torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
                      for key, array in arrays.items()}
-    except (ValueError, TypeError, EOFError, IsADirectoryError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, TypeError, AttributeError, EOFError, IsADirectoryError, zipfile.BadZipFile,
+            zlib.error) as error:  # AttributeError: an archive of PyTorch
         raise ValueError(f"{path} is damaged, or holds no weights of this course: get it again") from error
-    require_equal_shapes(state, net, path)
-    net.load_state_dict(state)
+    net.load_state_dict(for_network(net, state, path))
     return net
 
 

@@ -162,6 +162,7 @@ def test_one_stage_is_no_plural():
     ({"a": table("lenet5")[-1:]}, "macs", "the table of a has no stage to draw"),
     ({"a": torch.nn.ReLU()}, "macs", "the table of a is of kind ReLU: draw what trace.stages gives"),
     ({"a": trace.diff(build("vgg11"), build("vgg16"))}, "macs", "of kind Difference: draw what trace.stages gives"),
+    ({"a": [trace.Stage("tokens", "8", 1, None, 1, 1)]}, "macs", "the MACs of tokens are unknown: colour by"),
     ({"a": [trace.Stage("tokens", "197 x 768", 1, 1, 1, 1)]}, "macs", "tokens of a gives 197 x 768"),
 ])
 def test_what_cannot_be_drawn_is_refused_in_one_sentence(networks, colour, message):

@@ -130,6 +130,7 @@ def test_statistics_are_those_of_the_pixels_and_need_little_memory():
     (lambda d: data.decode("a.jpg", (3, 8, 8)), r"a list of files, not 'a.jpg': give \[path\]"),
     (lambda d: data.decode(Path("a.jpg"), (3, 8, 8)), "a list of files"),
     (lambda d: data.statistics(d.test.images / 255), "images are uint8, .* not float32 from 0 to 1: scale them"),
+    (lambda d: data.statistics(d.test.images.numpy()), "images are a dense tensor .*, not ndarray: torch.from_numpy"),
     (lambda d: data.statistics(d.test.images[0]), r"N x C x H x W, not 1 x 8 x 8: .*images\[None\] makes a set"),
     (lambda d: data.statistics(d.test.images[:0]), "at least one image"),
     (lambda d: d.batches("train", 2000), "batch of 2000 is larger than the 1157 training images"),
@@ -150,7 +151,9 @@ GREY, LABELS = torch.arange(64 * 64).reshape(64, 1, 8, 8).byte(), torch.arange(6
 @pytest.mark.parametrize("images, labels, words", [
     (GREY / 255, LABELS, "images are uint8, with values from 0 to 255, not float32 from 0 to 1: scale them"),
     (GREY.long(), LABELS, "uint8, with values from 0 to 255, not int64: scale them"),
-    (GREY.numpy(), LABELS, "are tensors, not ndarray and Tensor: torch.from_numpy makes one"),
+    (GREY.numpy(), LABELS, "a dense tensor that has numbers, not ndarray: torch.from_numpy makes one"),
+    (GREY.to_sparse(), LABELS, "a dense tensor that has numbers, not torch.sparse_coo"),
+    (GREY, LABELS.tolist(), "labels are a tensor, not list"),
     (GREY[:, 0], LABELS, "N x C x H x W, not 64 x 8 x 8: images.:, None. adds the one channel"),
     (GREY.expand(-1, 3, -1, -1).permute(0, 2, 3, 1), LABELS, "64 x 8 x 8 x 3 has its channels last: give images.perm"),
     (GREY[0].expand(3, 8, 8), LABELS[:1], "N x C x H x W, not 3 x 8 x 8: .*images.None. makes a set of one image"),
@@ -515,7 +518,7 @@ def test_a_folder_that_is_divided_keeps_its_parts(names, counts, test, tmp_path)
     (("train_data", "valid_data"), "train validation"), (("X_train", "X_test"), "train test"),
     (("Train2017", "val2017"), "train validation"), (("trainset", "testset"), "train test"),
     (("training", "validation", "evaluation"), "train validation test"),
-    (("train", "train_old"), "train")], ids=str)
+    (("trainval", "test"), "train test"), (("train", "train_old"), "train")], ids=str)
 def test_the_names_of_parts_that_people_use_are_understood(names, parts, tmp_path):
     for name in names:
         photographs(tmp_path / name, n=6)
@@ -530,6 +533,20 @@ def test_the_names_of_parts_that_people_use_are_understood(names, parts, tmp_pat
 def test_classes_of_trains_are_classes(tmp_path):
     photographs(tmp_path, ("steam_train", "training_shoe"))
     assert data.take_stock(tmp_path).classes == ["steam_train", "training_shoe"]
+
+
+def test_pictures_of_no_class_in_train_are_left_aside(tmp_path):
+    for name in ("train", "test"):
+        photographs(tmp_path / name, n=20)
+    shutil.copy(tmp_path / "train" / "cat" / "0.jpg", tmp_path / "train" / "loose.jpg")
+    assert told(tmp_path)[0] == "train: loose.jpg in no class directory: left aside"
+
+
+def test_parts_whose_names_are_not_understood_are_named(tmp_path):
+    for name in ("test", "tr"):
+        photographs(tmp_path / name, n=20)
+    assert told(tmp_path)[0] == ("test, tr are taken for the classes, and each of them holds cat, dog: if these are "
+                                 "the classes, name the folders train, val and test")
 
 
 def test_parts_below_the_classes_are_understood(tmp_path):

@@ -154,6 +154,8 @@ REFUSED = {
     "all frozen": (lambda: Small().requires_grad_(False), "no weights to train: all have requires_grad=False"),
     "meta": (lambda: nn.Linear(8, 10, device="meta"), "built on PyTorch's meta device"),
     "a class": (lambda: Small, "a network is its name or an nn.Module, not the class Small itself"),
+    "exported": (lambda: torch.export.export(Small(), (torch.zeros(2, 1, 8, 8),)).module(),
+                 "GraphModule cannot be set to evaluation mode .* give the network as it was before torch.export"),
     "lazy, unfit": (lambda: nn.Sequential(nn.LazyConv2d(4, 9), nn.Flatten(), nn.LazyLinear(10)), "Kernel size can't"),
     "lazy, unused": (lambda: nn.Sequential(nn.Flatten(), Unused()), "a lazy layer that its forward does not call"),
 }
@@ -207,6 +209,35 @@ def test_a_run_that_fails_leaves_weights_averages_modes_and_attributes(few, monk
     with pytest.raises(Diverged):
         experiment.run(lazies, few, replace(RECIPES["adam"], optimizer="sgd", lr=1e30), epochs=3)
     assert str(lazies) == str(lazy()) and lazies(torch.zeros(2, 1, 12, 12)).shape == (2, 10)  # still of any size
+
+
+class Fixed(nn.Module):
+    """For two images at a time and no more."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(x.reshape(2, -1))
+
+
+class Sparse(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(1, 4, sparse=True), nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.head(self.table(torch.zeros(len(x), dtype=torch.int64)))
+
+
+@pytest.mark.parametrize("make, words", [(Fixed, "mat1 and mat2"), (Sparse, "Adam does not support sparse gradients")])
+def test_what_fails_after_the_trial_is_said_in_one_sentence_and_leaves_the_network(make, words, few):
+    net = make()
+    before = everything(net)
+    with pytest.raises(ValueError, match=f"{make.__name__} cannot be trained on, after 0 of 1 epochs: .*{words}"):
+        experiment.run(net, few, "adam", epochs=1)
+    assert everything(net) == before
 
 
 def resting():

@@ -1,12 +1,14 @@
 """Tables of stages, costs, activations and differences."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import pytest
 import torch
 import torchvision
 from facts import build
 from torch import nn
+from torch.nn.attention.flex_attention import flex_attention
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnncourse.layers import Conv2d
@@ -192,6 +194,9 @@ class Functional(nn.Module):
     ([nn.LeakyReLU(0.1)], [nn.LeakyReLU(0.2)], "+1 leaky_relu 0.2, -1 leaky_relu 0.1"),
     ([nn.GELU()], [nn.GELU("tanh")], "+1 gelu tanh, -1 gelu"),
     ([nn.Softmax(1)], [nn.Softmax(2)], "+1 softmax 2, -1 softmax 1"),
+    ([Functional(lambda x: x.sort(3)[0])], [Functional(lambda x: x.sort(3, True)[0])], "+1 sort 3 True, -1 sort 3"),
+    ([Functional(lambda x: x.topk(8, 3)[0])], [Functional(lambda x: x.topk(8, 3, False)[0])],
+     "+1 topk 8 3 False, -1 topk 8 3"),
     ([nn.Dropout(0.1)], [nn.Dropout2d(0.1)], "+1 Dropout2d(p=0.1, inplace=False), -1 dropout 0.1"),
     ([nn.MultiheadAttention(8, 2)], [nn.MultiheadAttention(8, 4)], "+1 attention, 4 heads, -1 attention, 2 heads"),
 ])
@@ -203,6 +208,43 @@ def test_differences_see_order_activations_and_every_option(first, second, chang
     nets = [nn.Sequential(Attends(*layers)) for layers in (first, second)]
     assert [row.changed for row in diff(*nets, (4, 8, 8))] == [changed, changed]
     assert not any(row.changed for row in diff(nets[0], nets[0], (4, 8, 8)))
+
+
+class Wired(nn.Module):
+    def __init__(self, connect):
+        super().__init__()
+        self.connect, self.first, self.second = connect, conv(), conv()
+
+    def forward(self, x):
+        return self.connect(x, self.first, self.second)
+
+
+CONNECTIONS = {
+    "order of a concatenation": (lambda x, a, b: torch.cat([a(x), x], 1), lambda x, a, b: torch.cat([x, a(x)], 1)),
+    "before or behind a ReLU": (lambda x, a, b: (y := a(x)) + b(y.relu()), lambda x, a, b: (y := a(x).relu()) + b(y)),
+    "another skip": (lambda x, a, b: b(a(x)) + x, lambda x, a, b: b(y := a(x)) + y),
+    "another half": (lambda x, a, b: a(x).chunk(2, 1)[0], lambda x, a, b: a(x).chunk(2, 1)[1]),
+    "another output": (lambda x, a, b: (b(y := a(x)), y)[0], lambda x, a, b: (b(y := a(x)), y)[1]),
+    "a difference": (lambda x, a, b: a(x) - x, lambda x, a, b: x - a(x)),
+    "written in place": (lambda x, a, b: (b((y := a(x)).relu_()), y)[1], lambda x, a, b: (b(a(x).relu_()), x)[1]),
+}
+
+
+@pytest.mark.parametrize("first, second", CONNECTIONS.values(), ids=CONNECTIONS)
+def test_equal_operations_that_take_their_inputs_from_elsewhere_are_connected_otherwise(first, second):
+    assert diff(Wired(first), Wired(second), (4, 8, 8))[-1].changed == "connected otherwise"
+    stage, _ = diff(nn.Sequential(Wired(first)), nn.Sequential(Wired(second)), (4, 8, 8))
+    assert stage.changed == "connected otherwise"
+    for connect in (first, second):
+        assert not any(row.changed for row in diff(Wired(connect), Wired(connect), (4, 8, 8)))
+
+
+@pytest.mark.parametrize("first, second", [
+    (lambda x, a, b: a(x) + x, lambda x, a, b: x + a(x)), (lambda x, a, b: a(x) + x, lambda x, a, b: a(x).add_(x)),
+    (lambda x, a, b: b(a(x)).flatten(1), lambda x, a, b: b(a(x).contiguous()).view(1, -1)),
+], ids=["sum", "in place", "layout"])
+def test_what_computes_the_same_is_connected_alike(first, second):
+    assert not any(row.changed for row in diff(Wired(first), Wired(second), (4, 8, 8)))
 
 
 def test_layers_of_ones_own_are_told_apart_by_what_they_compute():
@@ -284,9 +326,9 @@ def hooks(net):
 
 @pytest.mark.parametrize("net, image, message", [
     (build("alexnet"), (3, 64, 64), "at least 227 x 227"),
-    (nn.Linear(9, 2), (1, 8, 8), "Linear cannot take an image of 1 x 8 x 8"),
+    (nn.Linear(9, 2), (1, 8, 8), "Linear cannot be traced with an image of 1 x 8 x 8"),
     (nn.Sequential(nn.ReLU()), None, "Sequential has no `input_shape`.* give input_shape=.channels, height, width"),
-    (nn.Sequential(nn.Conv2d(4, 3, 1)), (3, 8, 8), "Sequential cannot take an image of 3 x 8 x 8: .* 4 channels"),
+    (nn.Sequential(nn.Conv2d(4, 3, 1)), (3, 8, 8), "Sequential cannot be traced with an image of .*: .* 4 channels"),
     (nn.Sequential(nn.Conv2d(1, 6, 5)), (28, 28), r"for Conv2d .*\(channels, height, width\), not \(28, 28\)"),
     (nn.Sequential(nn.Flatten(), nn.Conv1d(1, 6, 5)), (1, 8, 8), r"for Conv1d .*\(channels, length\), not \(1, 8, 8\)"),
     (nn.Sequential(nn.Conv2d(3, 6, 5)), torch.rand(1, 3, 8, 8), r"not \(1, 3, 8, 8\)"),
@@ -323,10 +365,12 @@ def test_what_is_no_network_or_hides_its_layers_is_refused_and_keeps_no_hooks(ne
     (torch.zeros(1, 3, 8, 8).numpy(), "images are a tensor, N x C x H x W, not a ndarray"),
     (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), "Conv2d cannot take images of 2 x 3 x 8 x 8, uint8: "),
     (torch.zeros(2, 1, 8, 8), "Conv2d cannot take images of 2 x 1 x 8 x 8, float32: .* 3 channels"),
+    (None, "Conv2d was built on PyTorch's meta device and has no numbers"),
 ])
 def test_activations_of_what_are_no_images_for_the_network_are_refused(x, message):
+    net = nn.Conv2d(3, 4, 3, device="meta" if x is None else None)
     with pytest.raises(ValueError, match=message):
-        activations(nn.Conv2d(3, 4, 3), x)
+        activations(net, torch.zeros(2, 3, 8, 8) if x is None else x)
 
 
 def test_tables_are_aligned_text_and_html():
@@ -349,6 +393,10 @@ WEIGHT = torch.ones(5, 3 * 8 * 8)
     (Conv2d(3, 4, 3), 27 * 4 * 36),
     (nn.Linear(8, 5), 3 * 8 * 8 * 5),
     (lambda x: nn.functional.scaled_dot_product_attention(x, x, x), 3 * 8 * 8 * 8 * 2),
+    (lambda x: WEIGHT @ x.flatten(), 192 * 5),
+    (lambda x: torch.addmv(WEIGHT[:, 0], WEIGHT, x.flatten()), 192 * 5),
+    (lambda x: torch.dot(WEIGHT[0], x.flatten()), 192),
+    (lambda x: torch.addbmm(x[0, 0], x[0], x[0]), 3 * 8 * 8 * 8),
 ])
 def test_macs_are_counted_by_the_operation_whoever_calls_it(forward, macs):
     class Net(nn.Module):
@@ -362,8 +410,89 @@ def test_macs_are_counted_by_the_operation_whoever_calls_it(forward, macs):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         Net()(torch.ones(1, 3, 8, 8))
     assert costs(Net(), (3, 8, 8)).macs == macs
-    if counter.get_total_flops():  # none for attention on a processor in PyTorch 2.6
+    if counter.get_total_flops():  # none for products with a vector, or for attention on a processor in PyTorch 2.6
         assert counter.get_total_flops() / 2 == macs
+
+
+class Holding(nn.Module):
+    """Applies `layer` to the maps, or rows of them; with `number` by a forward pass that needs numbers."""
+
+    def __init__(self, layer, number=False):
+        super().__init__()
+        self.conv, self.layer, self.number = nn.Conv2d(3, 4, 3, padding=1), layer, number
+
+    def forward(self, x):
+        maps = self.conv(x)
+        return self.layer(maps * max(1.0, x.max().item()) if self.number else maps)
+
+
+def rows(layer):
+    return Holding(nn.Sequential(nn.Flatten(2), layer), number=True)
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("make", [
+    lambda: rows(nn.LSTM(64, 5, batch_first=True)),
+    lambda: rows(nn.TransformerEncoderLayer(64, 2, 16, batch_first=True)),
+    lambda: Holding(lambda maps: nn.functional.bilinear(maps[..., 0], maps[..., 1], torch.ones(5, 8, 8))),
+    lambda: Holding(lambda maps: torchvision.ops.deform_conv2d(maps, torch.zeros(1, 18, 6, 6), torch.ones(4, 4, 3, 3))),
+], ids=["LSTM on a processor", "transformer on a processor", "bilinear", "deformable convolution"])
+def test_macs_that_are_hidden_in_an_operation_are_unknown_and_those_before_it_are_not(make):
+    first, *_, last = table = stages(make().eval(), (3, 8, 8))
+    assert (first.macs, last.macs) == (27 * 4 * 64, None) and "unknown" in repr(table)
+    assert [row.macs for row in diff(make().eval(), make().eval(), (3, 8, 8))][::len(table) - 1] == [0, None]
+
+
+def test_compiled_networks_are_looked_at_as_they_were_before():
+    net, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), torch.rand(2, 3, 8, 8)
+    maps, expected = activations(torch.compile(net), x), net(x)
+    assert torch.equal(maps["_orig_mod"], expected)
+    before = activations(net, x)
+    net.compile()
+    assert all(torch.equal(t, before[name]) for name, t in activations(net, x).items()) and len(before) == 2
+    assert costs(torch.compile(net), (3, 8, 8)) == costs(net, (3, 8, 8))
+
+
+@dataclass
+class Answer:
+    logits: torch.Tensor
+
+
+def test_what_holds_tensors_that_are_not_seen_has_no_field_and_is_copied():
+    net = Holding(lambda maps: Answer(maps))
+    assert [(row.macs, row.field) for row in stages(net, (3, 8, 8))] == [(27 * 4 * 64, 3), (27 * 4 * 64, None)]
+    maps = activations(nn.Sequential(Holding(Answer), Emptying()), torch.rand(1, 3, 8, 8))
+    assert maps["0"].logits.any()
+
+
+class Emptying(nn.Module):
+    def forward(self, answer):
+        return answer.logits.zero_()
+
+
+@pytest.mark.parametrize("leave", [lambda maps: torch.from_numpy(maps.numpy()),
+                                   lambda maps: torch.tensor(maps.tolist())])
+def test_numbers_that_were_elsewhere_have_an_unknown_field(leave):
+    assert [row.field for row in stages(Holding(leave), (3, 8, 8))] == [3, None]
+
+
+def test_outputs_without_an_axis_of_images_are_shown_whole():
+    assert costs(nn.Sequential(nn.Flatten(0), nn.Linear(192, 5)), (3, 8, 8)).output == "5"
+    recurrent = nn.Sequential(nn.Flatten(2), nn.GRU(64, 4, 2, batch_first=True))
+    assert costs(recurrent, (3, 8, 8)).output == "3 x 4, 2 x 1 x 4"
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention")
+def test_operations_of_higher_order_and_bare_errors_are_named():
+    def attend(maps):
+        return flex_attention(maps, maps, maps)
+
+    def refuse(maps):
+        assert maps is None
+
+    for layer, words in ((attend, "what torch's flex_attention does is not followed"), (refuse, "AssertionError")):
+        with pytest.raises(ValueError, match=f"Holding cannot be traced with an image of 3 x 16 x 16: {words}"):
+            costs(Holding(layer), (3, 16, 16))
 
 
 def test_networks_that_need_numbers_or_hold_constants_are_traced():

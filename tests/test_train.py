@@ -1,6 +1,7 @@
 import math
 import os
 import random
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -19,6 +20,15 @@ from cnncourse.train import fit, run_epoch, with_heads
 def batches(sizes, classes=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return [(torch.randn(n, 4, generator=generator), torch.randint(classes, (n,), generator=generator)) for n in sizes]
+
+
+@pytest.mark.parametrize("labels", [torch.tensor([2, 0]), torch.tensor([[0, 0, 1.0], [0.5, 0.3, 0.2]]),
+                                    torch.tensor([[2, 2, 2, 0], [0, 1, 2, 0]])], ids=["classes", "shares", "map"])
+def test_accuracy_is_a_share_of_the_examples_whatever_the_labels(labels):
+    maps = labels.shape[1:] == (4,)
+    logits = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])[(..., *[None] * maps)].expand(2, 3, *[4] * maps)
+    row = run_epoch(nn.Identity(), [(logits, labels), (logits[:1], labels[:1])])
+    assert row["accuracy"] == pytest.approx((0.75 + 0.25 + 0.75) / 3 if maps else 2 / 3)
 
 
 def test_loss_and_accuracy_are_means_over_examples_not_over_batches():
@@ -151,6 +161,32 @@ def test_a_checkpoint_goes_back_into_its_network_and_into_no_other(tmp_path):
         load_checkpoint(path, MODELS["lenet5"]())
 
 
+@pytest.mark.parametrize("there, here", [
+    (nn.DataParallel, nn.Sequential), (torch.compile, nn.Sequential), (lambda net: nn.DataParallel(torch.compile(net)),
+                                                                       nn.DataParallel),
+    (nn.Sequential, torch.compile)], ids=["parallel", "compiled", "both", "compiled now"])
+def test_weights_of_a_wrapped_network_go_into_the_network(there, here, tmp_path):
+    net = nn.Sequential(OrderedDict(module=nn.Linear(4, 3)))  # which has a part of this name itself
+    again = nn.Sequential(OrderedDict(module=nn.Linear(4, 3)))
+    plain = nn.Sequential
+    save_checkpoint(tmp_path / "checkpoint.pt", net if there is plain else there(net), None)
+    load_checkpoint(tmp_path / "checkpoint.pt", again if here is plain else here(again))
+    assert torch.equal(again.module.weight, net.module.weight)
+
+
+@pytest.mark.parametrize("change", [lambda t: t.to_sparse(), lambda t: t.to("meta"), lambda t: t.cfloat(),
+                                    lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)],
+                         ids=["sparse", "meta", "complex", "quantized"])
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_tensors_that_a_network_cannot_take_are_refused_before_any_is_loaded(change, tmp_path):
+    net = small()
+    state, before = small().state_dict(), [p.clone() for p in net.parameters()]
+    torch.save({"model": state | {"0.bias": change(state["0.bias"])}}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="0.bias is .* there and"):
+        load_checkpoint(tmp_path / "checkpoint.pt", net)
+    assert all(map(torch.equal, net.parameters(), before))
+
+
 def test_a_scheduler_that_cannot_be_restored_is_refused_and_nothing_is_changed(tmp_path):
     path, net = tmp_path / "checkpoint.pt", MODELS["mnist_cnn"]()
     save_checkpoint(path, net, torch.optim.SGD(net.parameters(), lr=0.1))
@@ -195,11 +231,13 @@ def saved(what, path):
 
 
 FOREIGN = {
-    "weights alone": (lambda path: saved(small().state_dict(), path), "takes it, which is weights alone"),
+    "weights alone": (lambda path: saved(small().state_dict(), path),
+                      r"weights alone are in it: .*torch.load\(path\)\)\)$"),
     "older form": (lambda path: torch.save(small().state_dict(), path, _use_new_zipfile_serialization=False), ""),
     "whole network": (lambda path: saved(small(), path), "not read, .* could be code: where you trust its origin"),
     "tensor": (lambda path: saved(torch.zeros(2), path), ""),
-    "another program's": (lambda path: saved({"state_dict": small().state_dict(), "epoch": 3}, path), ""),
+    "another program's": (lambda path: saved({"state_dict": small().state_dict(), "epoch": 3}, path),
+                          r"no checkpoint of this course, .* are in it: .*torch.load\(path\)\['state_dict'\]"),
     "arrays": (lambda path: np.savez(path, a=np.zeros(3)), ""),
     "page": (lambda path: path.write_text("<html>"), ""),
 }

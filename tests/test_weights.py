@@ -173,6 +173,7 @@ def damaged_in_the_middle(path):
 
 @pytest.mark.parametrize("spoil, words", [
     (lambda path: save_arrays(MODELS["resnet56"](), path), "holds another network: "),
+    (lambda path: torch.save({}, path), "is damaged, or holds no weights of this course"),
     (lambda path: path.write_bytes(path.read_bytes()[:1000]), "is damaged, or holds no weights of this course"),
     (lambda path: path.write_text("<html>"), "is damaged, or holds no weights of this course"),
     (lambda path: path.write_bytes(b""), "is damaged, or holds no weights of this course"),

@@ -23,7 +23,8 @@ from .. import expanded
 from .batches import Lazy
 
 KEPT = 2**30  # bytes: so much of a folder stays in memory once it is decoded, 87,000 pictures of 64 x 64
-PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
+PARTS = {"train": "train", "training": "train", "trainval": "train",
+         "val": "validation", "valid": "validation", "validation": "validation",
          "dev": "validation", "test": "test", "testing": "test", "eval": "test", "evaluation": "test"}
 ASIDE = {"__macosx", "__pycache__", "@eadir", "thumbs.db", "desktop.ini"}  # what systems leave between pictures
 ORIENTATION = 0x0112  # the EXIF field that says how a viewer must turn the stored picture
@@ -150,8 +151,9 @@ def existing(root: str | Path) -> Path:
 def layout(root: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
     """[(part, class, file)] and sentences about what is left aside."""
     classes, notes = class_folders(root)
-    flat = [name for name, files in classes.items() if any(file.parent == root / name for file in files)]
     divided = parts_of(classes)
+    some = all if len(set(divided.values())) > 1 else any  # beside test/, train/ may hold pictures of no class
+    flat = [name for name, files in classes.items() if some(file.parent == root / name for file in files)]
     below = {file.relative_to(root).parts[1].lower() for files in classes.values() for file in files}
     if trains := [name for name, part in divided.items() if part == "train" and name not in flat]:
         for part in divided.values():
@@ -177,6 +179,10 @@ def layout(root: Path) -> tuple[list[tuple[str, str, Path]], list[str]]:
                  for kind, files in classes.items() for file in files]
     else:
         found = [("train", kind, file) for kind, files in classes.items() for file in files]
+        inner = [{file.relative_to(root / name).parts[0] for file in files} for name, files in classes.items()]
+        if inner and not flat and len(inner[0]) > 1 and all(names == inner[0] for names in inner):
+            notes.append(f"{listed(list(classes))} are taken for the classes, and each of them holds "
+                         f"{listed(sorted(inner[0]))}: if these are the classes, name the folders train, val and test")
     if len(classes) < 2:
         told = f" ({'; '.join(notes)})" if notes else ""
         raise ValueError(f"{root} holds {len(classes)} class directories with pictures: {', '.join(classes) or 'none'}"

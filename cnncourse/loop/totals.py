@@ -23,10 +23,12 @@ class Totals:
         self.losses, self.sizes, self.correct = [], [], torch.zeros(())
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """loss: the mean of a batch. logits: N x classes. labels: N."""
+        """loss: the mean of a batch. logits: N x classes. labels: N. Where the labels are probabilities, N x classes,
+        the largest is the right answer; of an example with many, as the pixels of a map, the share that is right."""
         self.losses.append(loss)
         self.sizes.append(len(labels))
-        self.correct = self.correct.to(labels.device) + (logits.argmax(dim=1) == labels).sum()
+        right = logits.argmax(dim=1) == (labels.argmax(dim=1) if labels.shape == logits.shape else labels)
+        self.correct = self.correct.to(labels.device) + right.float()[:, None].flatten(1).mean(dim=1).sum()
         if labels.device.type == "cpu":
             self.require_below_limit(1)
         elif len(self.losses) % EVERY == 0:

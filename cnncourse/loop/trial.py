@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from .. import in_short
 from .devices import Speed, random_numbers, set_random_numbers
 from .lent import Borrowed, Kept, resting
 
@@ -94,9 +95,10 @@ def set_mode(network: nn.Module, name: str, training: bool) -> None:
     try:
         network.train(training)
     except Exception as error:
-        raise ValueError(f"{name} cannot be set to {'training' if training else 'evaluation'} mode "
-                         f"({in_short(error)}): a method `train` of its own stands in the place of that of nn.Module, "
-                         "so give it another name") from error
+        mode, exported = "training" if training else "evaluation", isinstance(error, NotImplementedError)
+        raise ValueError(f"{name} cannot be set to {mode} mode ({in_short(error)}): " + (
+            "give the network as it was before torch.export" if exported else
+            "a method `train` of its own stands in the place of that of nn.Module, so give it another name")) from error
 
 
 def require_logits(logits: object, name: str, data, images: int, several: int) -> None:
@@ -127,14 +129,6 @@ def cannot_take(model: nn.Module, name: str, images: Tensor, error: Exception) -
         advice += "; images are float32, and its .float() makes weights of the same kind"
     what = "images" if len(images) > 1 else "one image"
     return f"{name} cannot take {what} of {by(images[0])} (channels x height x width): {advice}"
-
-
-def in_short(error: Exception) -> str:
-    """The first line of an error's message, of TorchScript's the last, after its kind where that is not one of
-    PyTorch's usual."""
-    kind = "" if isinstance(error, RuntimeError | ValueError) else type(error).__name__
-    lines = str(error).strip(" .\n").splitlines() or [""]
-    return ": ".join(filter(None, (kind, lines[-1 if "TorchScript" in lines[0] else 0]))) or type(error).__name__
 
 
 def by(tensor: Tensor) -> str:

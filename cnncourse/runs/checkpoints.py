@@ -1,6 +1,7 @@
 """Checkpoints: all that a training needs to go on, in a file that is whole or not there."""
 
 import pickle
+import re
 import zipfile
 import zlib
 from copy import copy
@@ -64,10 +65,12 @@ def read_checkpoint(path: str | Path) -> dict:
     except Exception as error:  # its kind depends on what the file holds
         raise ValueError(f"{another} ({str(error).splitlines()[0]})") from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
-        values = checkpoint.values() if isinstance(checkpoint, dict) else ()
-        weights = bool(values) and all(isinstance(value, Tensor) for value in values)
-        raise ValueError(another + (" (network.load_state_dict(torch.load(path)) takes it, which is weights alone)"
-                                    * weights))
+        inner = checkpoint.items() if isinstance(checkpoint, dict) else ()
+        for place, part in (("", checkpoint), *((f"[{name!r}]", part) for name, part in inner)):
+            if isinstance(part, dict) and part and all(isinstance(value, Tensor) for value in part.values()):
+                another += f" (weights alone are in it: network.load_state_dict(torch.load(path){place}))"
+                break
+        raise ValueError(another)
     return checkpoint
 
 
@@ -102,7 +105,7 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
     for name, part in (("optimizer", optimizer), ("scheduler", scheduler)):
         if part is not None:
             require_state(path, checkpoint, name, part)
-    require_equal_shapes(checkpoint["model"], model, path)
+    weights = for_network(model, checkpoint["model"], path)
     if optimizer is not None:
         before = random_numbers()
         try:
@@ -111,7 +114,7 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
             set_random_numbers(before)
             raise ValueError(f"{path} holds under \"random\" no state of random numbers, and so cannot restore a "
                              "training: leave the optimizer out") from error
-    model.load_state_dict(checkpoint["model"])
+    model.load_state_dict(weights)
     if optimizer is not None:
         optimizer.load_state_dict(checkpoint["optimizer"])
         if scheduler is not None:
@@ -120,18 +123,28 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
 
 
 LAZY = "not known yet"
+WRAPPED = r"^((module|_orig_mod)\.)+"  # how names begin in nn.DataParallel, and in what torch.compile gives
 
 
 def shape(value: object) -> tuple[int, ...] | str:
-    if isinstance(value, Tensor):
-        return LAZY if nn.parameter.is_lazy(value) else tuple(value.shape)
-    return type(value).__name__  # a module's extra state
+    if not isinstance(value, Tensor):
+        return type(value).__name__  # a module's extra state
+    if nn.parameter.is_lazy(value):
+        return LAZY
+    if value.is_meta or value.is_complex() or value.is_quantized or value.layout != torch.strided:
+        return f"{tuple(value.shape)} of {value.dtype}, {value.layout}{', without numbers' * value.is_meta}"
+    return tuple(value.shape)
 
 
-def require_equal_shapes(theirs: dict[str, Tensor], model: nn.Module, path: str | Path) -> None:
-    """Raises ValueError, naming the first tensor that differs, where the file at `path` is of another network, and
-    where the network is one that holds no numbers."""
+def for_network(model: nn.Module, theirs: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """The weights in the file at `path` under the names that they have in the network, which are others where one of
+    both is wrapped, by nn.DataParallel or torch.compile. Raises ValueError, naming the first tensor that differs, where
+    the file is of another network, and where the network is one that holds no numbers."""
     ours = model.state_dict()
+    names = {re.sub(WRAPPED, "", name): name for name in ours}
+    if all(isinstance(name, str) for name in theirs):
+        theirs = {name if name in ours else names.get(re.sub(WRAPPED, "", name), name): value
+                  for name, value in theirs.items()}
     if any(isinstance(tensor, Tensor) and tensor.is_meta for tensor in ours.values()):
         raise ValueError(f"{path} is not loaded, because this {type(model).__name__} was built on PyTorch's meta "
                          "device and has no place for numbers: build it as usual")
@@ -140,6 +153,7 @@ def require_equal_shapes(theirs: dict[str, Tensor], model: nn.Module, path: str 
         if there != here and here != LAZY:
             raise ValueError(f"{path} holds another network: {name} is {there} there and {here} in this "
                              f"{type(model).__name__}; build the network with the name and options it was trained with")
+    return theirs
 
 
 def require_state(path: str | Path, checkpoint: dict, name: str, part: Optimizer | LRScheduler) -> None:

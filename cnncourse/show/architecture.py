@@ -55,7 +55,7 @@ def draw(networks: Mapping[str, Table], colour: str = "macs") -> Picture:
     networks: tables of `trace.stages` by the titles to write over them. colour: parameters, macs or memory.
     A block is as high and as deep as its map and as wide as its channels, all on square-root scales: with a quarter of
     the channels it is half as wide. A last row named "total" is not drawn: its amount stands beside the title. Raises
-    ValueError for an unknown quantity and for what is no table of stages.
+    ValueError for an unknown quantity, also of one stage, and for what is no table of stages.
     """
     pick(QUANTITIES, colour, "quantity to colour by")
     if not isinstance(networks, Mapping) or not networks:
@@ -63,6 +63,8 @@ def draw(networks: Mapping[str, Table], colour: str = "macs") -> Picture:
                          f"{type(networks).__name__ if networks else 'nothing'}")
     stages = {title: stages_of(title, table) for title, table in networks.items()}
     every = [stage for found in stages.values() for stage in found]
+    if unknown := [row.name for table in networks.values() for row in table if getattr(row, colour) is None]:
+        raise ValueError(f"the {QUANTITIES[colour]} of {unknown[0]} are unknown: colour by parameters or memory")
     channels, *pixels = zip(*map(shape, every), strict=True)
     most = max(getattr(stage, colour) for stage in every)
     parts, widths, y = [], [], 0.0
