@@ -253,8 +253,8 @@ PAGE = """# Networks in other tools
 What happens when a network of the course is taken into another tool? Each cell is a trial: {given} of the course's
 {all} networks in evaluation mode, He's weights, three random images of the network's own size. *yes* means that the
 numbers were compared with the network's own and differ by less than half a per cent of the largest (derivatives, in
-double precision, by less than a millionth); *no* that they do not; an empty cell was not tried. Rounding alone moves the
-logits of `plain56` by 0.09 %.
+double precision, by less than a millionth); *no* that they do not; an empty cell was not tried. Rounding alone moves
+the logits of `plain56` by 0.09 %.
 
 {table}
 
