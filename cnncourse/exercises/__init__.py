@@ -32,6 +32,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
+from itertools import zip_longest
 from numbers import Number
 from reprlib import Repr
 
@@ -368,7 +369,8 @@ def named(*names: str) -> Callable:
     """An `observe` for results of several numbers, so that the message says which of them is wrong."""
     def observe(value, *case):
         parts = value.values() if isinstance(value, dict) else value
-        if not isinstance(value, dict | list | tuple | Tensor | np.ndarray) or len(parts) != len(names):
+        if (not isinstance(value, dict | list | tuple | Tensor | np.ndarray) or getattr(value, "ndim", 1) == 0
+                or len(parts) != len(names)):
             asked = ", ".join(names)
             raise WrongForm(f"{len(names)} numbers are asked for: {asked}. Your answer is {describe(value)}.")
         return dict(zip(names, parts, strict=True))
@@ -423,6 +425,11 @@ class Behaviour(dict):
         if idle and idle != right["parameters that no gradient reaches"]:
             return (f"No gradient reaches {', '.join(f'`{name}`' for name in idle[:4])}. Is the layer built and never "
                     "used, another one used in its place, its result thrown away, or the gradient cut off?")
+        uses = [seen.uses() for seen in (self, right)]
+        again = [name for name, n in uses[0].items() if n > 1 and max(uses[1].values(), default=0) == 1]
+        if again:
+            return (f"One pass uses the layer `{again[0]}` {uses[0][again[0]]} times, each time with the same weights. "
+                    "Is another layer meant in one of these places?")
         if not same(self["the input after the forward pass"], right["the input after the forward pass"]):
             return ("Your network writes into the images that it is given, which belong to whoever called it. Look for "
                     "`inplace=True`, `+=` and functions that end in `_`.")
@@ -433,8 +440,9 @@ class Behaviour(dict):
                         "`training=self.training`?")
         key = "the output in evaluation"
         if same(self[key], right[key]) and not same(self["the output in training"], right["the output in training"]):
-            return ("Your network is right in evaluation and does something else in training. Look for a dropout, a "
-                    "normalisation over the batch, or `self.training`.")
+            return self.other_layer(right) or (
+                "Your network is right in evaluation and does something else in training. Look for a dropout, a "
+                "normalisation over the batch, or `self.training`.")
         mine, others = (Counter(layer_text(m) for m in net.modules() if not list(m.children()))
                         for net in (self.net, right.net))
         more, missing = list(mine - others), list(others - mine)
@@ -443,7 +451,30 @@ class Behaviour(dict):
             return f"Your network holds `{more[0]}`. The right one holds `{missing[0]}` there."
         here, there = ([type(m).__name__ for m in net.modules()] for net in (self.net, right.net))
         extra = [kind for kind in here if ("Norm" in kind or "Drop" in kind) and kind not in there]
-        return f"Your network holds a layer `{extra[0]}`. The right one has none." if extra else None
+        return f"Your network holds a layer `{extra[0]}`. The right one has none." if extra else self.other_layer(right)
+
+    def uses(self) -> Counter:
+        """How often one pass uses each layer that has parameters."""
+        found, hooks = Counter(), []
+        for name, module in self.net.named_modules():
+            if module._parameters:
+                hooks.append(module.register_forward_hook(lambda *_, name=name: found.update([name])))
+        with suppress(Exception), torch.no_grad():
+            self.net.eval()(self.x.clone())
+        for hook in hooks:
+            hook.remove()
+        return found
+
+    def other_layer(self, right: "Behaviour") -> str | None:
+        """Where the layers of two networks part that are rows of layers and nothing else."""
+        rows = [in_order(seen.net) for seen in (self, right)]
+        if None in rows or rows[0] == rows[1]:
+            return None
+        for i, (mine, other) in enumerate(zip_longest(*rows)):
+            if mine != other:
+                other = f"that of the solution is `{other}`" if other else "the solution ends before it"
+                return (f"Layer {i} of your network, counted from 0, is `{mine}`, {other}." if mine else
+                        f"Your network ends with layer {i - 1}, counted from 0: of layer {i}, {other}.")
 
     def parts(self, right: "Behaviour") -> str:
         """Where the network differs, as far as counts and channels say it; empty where most channels are wrong."""
@@ -563,6 +594,10 @@ def relation(found: list, expected: list) -> str:
             axes = [i for i in range(len(wrong[0][1])) if all(len(a) == len(b) and a[i] != b[i] for a, b in wrong)]
             return (f"Your result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
                     + (f": look at axis {axes[0]}." if len(axes) == 1 else "."))
+        zero_to_one = [all(t.ndim and t.is_floating_point() and (t.min(), t.max()) == (0, 1)
+                           for t in map(torch.as_tensor, values)) for values in (found, expected)]
+        if zero_to_one == [True, False]:
+            return "Your result is scaled so that it goes from 0 to 1."
     else:
         return ""
     try:
@@ -575,9 +610,12 @@ def relation(found: list, expected: list) -> str:
     if len(a.unique()) == 1:
         return f"Your answer is `{a[0].item():.6g}` whatever the arguments are."
 
-    def explained(value):  # what is left is small beside the error, however large the numbers are
-        return (a - value).abs().max() <= 0.01 * (a - b).abs().max()
+    def explained(value):  # what is left is small beside each error, however large the numbers are
+        errors = (a - b).abs()
+        return ((a - value).abs() <= 0.01 * errors + 1e-4 * errors.max()).all()
 
+    if explained(0 * b):
+        return "Your answer is close to 0 whatever the arguments are."
     factor = (a * b).sum() / (b * b).sum()
     if explained(-b):
         return "Your answer has the wrong sign everywhere."
@@ -594,6 +632,8 @@ def relation(found: list, expected: list) -> str:
                         *((f"rounded to {n} digits behind the point", b.round(decimals=n)) for n in (1, 2, 3, 4))):
         if explained(value):
             return f"Your answer is {text} everywhere."
+    if 1 < (b > a.max()).sum() < len(b) - 1 and explained(b.clamp(max=a.max())):
+        return f"Your answer is right up to {a.max().item():.6g} and never larger. Does a range or a search end there?"
     return ""
 
 
@@ -609,9 +649,11 @@ def of_parts(found: list[dict], expected: list[dict]) -> str:
     pairs = {key: ([there[key] for there in found], [here[key] for here in expected]) for key in keys}
     right = [str(key) for key in keys if same(*pairs[key])]
     wrong = [key for key in keys if not same(*pairs[key])]
-    if not right or not wrong:
+    if not wrong:
         return ""
-    return f"Right: {', '.join(right)}. Not right: {', '.join(map(str, wrong))}. {relation(*pairs[wrong[0]])}".strip()
+    parts = f"Not right: {', '.join(map(str, wrong))}. " if right else ""
+    parts = f"Right: {', '.join(right)}. {parts}" if 0 < len(right) <= 4 else parts
+    return f"{parts}{relation(*pairs[wrong[0]])}".strip()
 
 
 def layer_text(layer: nn.Module) -> str:
@@ -624,6 +666,15 @@ def layer_text(layer: nn.Module) -> str:
         sides = tuple(d * (k - 1) // 2 for k, d in zip(layer.kernel_size, layer.dilation, strict=True))
         text = text.replace("padding=same", f"padding={sides}")
     return re.sub(r"=\((\d+), \1\)", r"=\1", text)
+
+
+def in_order(net: nn.Module) -> list[str] | None:
+    """The layers of a row of layers, as text; None where a class of its own decides what is done with them."""
+    if type(net) is nn.Sequential:
+        rows = [in_order(layer) for layer in net]
+        return None if None in rows else [text for row in rows for text in row]
+    known = type(net).__module__.startswith(("torch.nn", __package__.partition(".")[0]))
+    return [layer_text(net)] if known and not list(net.children()) else None
 
 
 def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[int, ...], ...] = ()) -> "Behaviour":

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..arithmetic import conv_parameters, linear_parameters
-from . import behaviour, exercise
+from . import behaviour, exercise, named
 
 
 @exercise(minutes=4, level="easy",
@@ -17,7 +17,8 @@ from . import behaviour, exercise
                  "one less makes up for that.",
                  "The root of `sum((v - mean) ** 2 for v in values) / (len(values) - 1)`"),
           cases=lambda rng: [([n / 1000 for n in rng.sample(range(500, 1000), k)],) for k in (2, 3, 5)] + [
-              ([0.5, 0.75, 1.0, 0.75, 0.0],)])
+              ([0.5, 0.75, 1.0, 0.75, 0.0],)],
+          observe=named("the mean", "the deviation"))
 def mean_and_deviation(values):
     """Mean and sample standard deviation of a list of accuracies, one a seed, at least two: a tuple of two numbers."""
     mean = sum(values) / len(values)
@@ -106,6 +107,15 @@ passing_pairs.mistakes_as_edits(
      "You set the *mean* of one against the best of the other. The rule takes the worst run."),
     ("min(a) > max(b) or min(b) > max(a)", "min(a) > sum(b) / len(b) or min(b) > sum(a) / len(a)",
      "You set the worst run of one against the *mean* (or the median) of the other. The rule takes the best."),
+    ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
+     "sum(min(a) >= max(b) for a in runs for b in runs)",
+     "You count a pair in which the worst run of one *equals* the best of the other. A network whose runs are all "
+     "equal is then ahead of itself as well."),
+    ("min(a) > max(b) or min(b) > max(a)", "min(a) > min(b) and max(a) > max(b) or min(b) > min(a) and max(b) > max(a)",
+     "You compared worst with worst and best with best. The rule sets the *worst* run of one against the *best* of the "
+     "other."),
+    ("combinations(runs, 2)", "zip(sorted(runs, key=sum), sorted(runs, key=sum)[1:])",
+     "You sorted the networks and compared neighbours only. Each network is compared with each other one."),
     ("combinations(runs, 2)", "zip(runs, runs[1:])",
      "You compared neighbours in the list only. Each network is compared with each other one."),
     ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
@@ -182,7 +192,8 @@ def near_the_middle(rng):
     off = [1] + [(a + b) // 2 for a, b in zip(wrong, wrong[1:], strict=False)]
     large = rng.randint(20, 30)
     return [(middle - n,) for n in off] + [(middle + 1,), (tower(large) + 1,), (tower(large) - 1,),
-                                           ((tower(large) + tower(large + 1)) // 2 - 100,)]
+                                           ((tower(large) + tower(large + 1)) // 2 - 100,)] + [
+        (tower(n),) for n in (150, 200)]  # a search may end too early
 
 
 @exercise(minutes=10, level="medium",
@@ -252,7 +263,8 @@ def answers(rng, ranks, classes):
                  "k = 1 and k = 5; `.item()` makes a number of it."),
           cases=lambda rng: [answers(rng, *case) for case in (
               ([0, 0, 0, 1, 2, 4, 5, 9, 3, 3], 12), ([0, 0, 1, 4, 5, 6, 3, 3, 3, 3, 3, 3], 7), ([0], 9), ([5], 8),
-              ([0, 4, 7, 5], 10))])
+              ([0, 4, 7, 5], 10))],
+          observe=named("the top-1 error", "the top-5 error"))
 def error_rates(logits, labels):
     """Top-1 and top-5 error of logits (N x classes) and labels (N): a tuple of two numbers between 0 and 1."""
     hits = logits.topk(5, dim=1).indices == labels[:, None]
@@ -351,6 +363,7 @@ ensemble.mistakes_as_edits(
     (".mean(0)", ".max(0).values", "You took the largest probability of each class. The mean is asked for."),
     (".mean(0)", ".median(0).values", "You took the median of each class. The mean is asked for."),
     (".mean(0)", ".sum(0) / 2", "You divide by two. There may be another number of networks."),
+    (".mean(0)", ".sum(0) / 3", "You divide by three. There may be another number of networks."),
     (".mean(0)", ".mean(0).softmax(1)",
      "There is a softmax too many: the mean of probabilities is one already, and its rows sum to one."),
     (".mean(0)", ".mean(1)",

@@ -73,8 +73,8 @@ def budget(rng, k):
                  "them.",
                  "The 1x1 costs n_in * r. The window costs k * k * r * n_out.",
                  "Both are multiples of r. How often does their common factor fit into `macs`?"),
-          cases=lambda rng: [(192, 128, 3, 129_024), (192, 32, 5, 16_000), (7, 3, 3, 195), budget(rng, 3),
-                             budget(rng, 5)])
+          cases=lambda rng: [(192, 128, 3, 129_024), (192, 32, 5, 16_000), (7, 3, 3, 195), (10, 2, 3, 1125),
+                             budget(rng, 3), budget(rng, 5)])
 def reduce_to(n_in, n_out, k, macs):
     """The largest number of channels to which a 1x1 convolution may reduce `n_in`, so that it and the k x k convolution
     to `n_out` channels behind it cost at most `macs` multiply-accumulates a position.
