@@ -363,6 +363,18 @@ class Twice(TwoLayers):
         self.second = self.first = nn.Linear(n, n)
 
 
+class Frozen(TwoLayers):
+    def __init__(self, n):
+        super().__init__(n)
+        self.first.requires_grad_(False)
+
+
+class HalfDetached(TwoLayers):
+    def forward(self, x):
+        hidden = self.first(x).relu()
+        return self.second((hidden + hidden.detach()) / 2)
+
+
 class Detached(TwoLayers):
     def forward(self, x):
         return self.second(self.first(x).relu()).detach()
@@ -398,6 +410,7 @@ class Lazy(TwoLayers):
 
 @pytest.mark.parametrize("answer, message", [
     (Idle, "No gradient reaches `second.weight`"), (Twice, "uses the layer `second` 2 times"),
+    (Frozen, "`first.weight` has `requires_grad=False`"), (HalfDetached, "on one of its ways a gradient is cut off"),
     (Detached, "No gradient passes"), (InPlace, "a tensor in place"),
     (PlainList, "plain Python list or dict (`layers`)"), (TwoLayers, "agrees"), (Lazy, "agrees"),
     (Capped, "for inputs a hundred times as large: your answer"),
@@ -521,11 +534,17 @@ def test_what_a_call_leaves_behind_is_compared_too():
         torch.set_grad_enabled(False)
         return min(values)
 
+    def looks_for_anomalies(values, net):
+        torch.autograd.set_detect_anomaly(True)
+        return min(values)
+
     for answer, message in ((sorts, "changes its argument `values`"), (evaluates, "changed: whether it trains or"),
-                            (switches_off, "no gradients are computed any more")):
+                            (switches_off, "no gradients are computed any more"),
+                            (looks_for_anomalies, "looks for anomalies in the whole program")):
         result = smallest.judge(answer, random.Random())
         assert result.outcome == "wrong" and message in result.message
-    assert torch.is_grad_enabled() and smallest.judge(lambda values, net: sorted(values)[0], random.Random())
+    assert torch.is_grad_enabled() and not torch.is_anomaly_enabled()
+    assert smallest.judge(lambda values, net: sorted(values)[0], random.Random())
 
 
 def test_mistakes_with_equal_results_are_all_named():

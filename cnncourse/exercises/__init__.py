@@ -202,16 +202,16 @@ class Exercise:
         """As `observations`, one at a time. Random layers draw the same numbers."""
         names = list(inspect.signature(self.function).parameters)
         for i, case in enumerate(cases):
-            given, switches = copy.deepcopy(case), (torch.is_grad_enabled(), torch.get_default_dtype())
-            value = None
+            given, value = copy.deepcopy(case), None
+            switches = {name: read() for name, (read, *_) in SWITCHES.items()}
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(i)
                 try:
                     value = called(answer, names, given)
                     left = {name: state(argument) for name, argument in zip(names, given, strict=False)}
-                    left |= {"the gradients": torch.is_grad_enabled(), "the dtype": torch.get_default_dtype(),
-                             "gradients of the arguments": gradients_of(given, value)}
-                    torch.set_grad_enabled(switches[0])
+                    left |= {name: read() for name, (read, *_) in SWITCHES.items()}
+                    left["gradients of the arguments"] = gradients_of(given, value)
+                    set_back(switches)
                     torch.manual_seed(i)  # however many numbers the answer has drawn
                     nothing = value is None or value is ...
                     seen = None if nothing else self.observe(value, *copy.deepcopy(case))
@@ -220,8 +220,7 @@ class Exercise:
                         error.case, error.returned = case, value is not None
                     raise
                 finally:
-                    torch.set_grad_enabled(switches[0])
-                    torch.set_default_dtype(switches[1])
+                    set_back(switches)
             yield seen, left
 
     def recognised(self, answer: Callable, alike: Callable[[Callable], bool]) -> Result | None:
@@ -341,17 +340,14 @@ class Exercise:
         (_, there), (_, here), case = next(three for three in zip(found, expected, cases, strict=True)
                                            if not same(three[0][1], three[1][1]))
         name = next(key for key in here if not same(there[key], here[key]))
-        if name == "the gradients":
-            return ("The result is right. But afterwards no gradients are computed any more in the whole program. "
-                    "`with torch.no_grad():` ends where its block ends.")
+        if name in SWITCHES:
+            return f"The result is right. But afterwards {SWITCHES[name][2]}"
         if name == "gradients of the arguments":
             if isinstance(there[name], str):
                 return ("The result is right. But its graph is used up: `backward()` belongs to the training loop, not "
                         "into your function.")
             return ("The numbers are right, but what goes back through them is not: a gradient is cut off. Look for "
                     "`detach`, `.data`, `.item()`, `no_grad`, numpy, or a tensor made anew.")
-        if name == "the dtype":
-            return "The result is right. But afterwards new tensors have another type in the whole program."
         argument = dict(zip(inspect.signature(self.function).parameters, case, strict=False))[name]
         part = ""
         if isinstance(argument, nn.Module):
@@ -422,9 +418,15 @@ class Behaviour(dict):
             return ("No gradient passes through your network, so that nothing in front of it could learn. Look for "
                     "`no_grad`, `detach`, `.data`, `.item()`, numpy, or a tensor made anew.")
         idle = self["parameters that no gradient reaches"]
+        frozen = [name for name, p in self.net.named_parameters() if name in idle and not p.requires_grad]
+        if frozen:
+            return f"Your network cannot learn: `{frozen[0]}` has `requires_grad=False`."
         if idle and idle != right["parameters that no gradient reaches"]:
             return (f"No gradient reaches {', '.join(f'`{name}`' for name in idle[:4])}. Is the layer built and never "
                     "used, another one used in its place, its result thrown away, or the gradient cut off?")
+        if all(same(self.get(name), value) for name, value in right.items() if "gradient" not in name):
+            return ("The numbers are right, but what goes back through your network is not: on one of its ways a "
+                    "gradient is cut off. Look for `detach`, `.data` and `no_grad`.")
         uses = [seen.uses() for seen in (self, right)]
         again = [name for name, n in uses[0].items() if n > 1 and max(uses[1].values(), default=0) == 1]
         if again:
@@ -808,6 +810,26 @@ def state(value):
     return value if isinstance(value, Number | str | None) else None
 
 
+SWITCHES = {  # of the whole program: how each is read and set, and what it means that an answer has changed it
+    "the gradients": (torch.is_grad_enabled, torch.set_grad_enabled,
+                      "no gradients are computed any more in the whole program. `with torch.no_grad():` ends where its "
+                      "block ends."),
+    "the dtype": (torch.get_default_dtype, torch.set_default_dtype,
+                  "new tensors have another type in the whole program."),
+    "anomalies": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly,
+                  "PyTorch looks for anomalies in the whole program, which makes it slow."),
+    "algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms,
+                   "the whole program may use deterministic algorithms alone.")}
+
+
+def set_back(switches: dict) -> None:
+    """Sets those of the whole program that have been changed to what they were."""
+    for name, value in switches.items():
+        read, write, _ = SWITCHES[name]
+        if read() != value:
+            write(value)
+
+
 def called(answer: Callable, names: list[str], arguments: tuple):
     """What an answer returns, which may want its arguments by name."""
     by_name = False
@@ -961,6 +983,10 @@ def written(value) -> str | None:
 
 
 class Short(Repr):
+    def __init__(self):
+        super().__init__()
+        self.maxstring = 120
+
     def repr_float(self, value: float, level: int) -> str:
         return f"{value + 0.0:.8g}"  # 0 for -0
 

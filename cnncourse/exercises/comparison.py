@@ -1,5 +1,6 @@
 """Exercises of lesson 7."""
 
+import copy
 import math
 from itertools import combinations
 
@@ -69,7 +70,7 @@ def contests(rng):
     some have equal means, equal best or equal worst runs."""
     return [([[0.92, 0.9], [0.88, 0.91], [0.88, 0.8], [0.5, 0.6], [0.75, 0.1]],),
             ([[0.25, 0.75], [0.5, 0.5], [0.75, 0.5], [0.5, 0.625], [0.875, 0.875], [0.25, 0.25]],), ([[0.5], [0.75]],),
-            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],)] + [
+            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],), ([[0.875, 0.5], [0.625, 0.5625]],)] + [
         ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
 
@@ -141,7 +142,7 @@ passing_pairs.mistakes_as_edits(
           hints=("How many MACs per image has the first network used after all its epochs?",
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
-          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5)] + [
+          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49)] + [
               (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
@@ -159,6 +160,8 @@ equal_epochs.mistakes_as_edits(
      "You rounded to the nearest number, which is sometimes upwards. The last epoch then goes beyond the budget."),
     ("macs // other_macs", "(macs // other_macs)",
      "You rounded the ratio before you multiplied it. Multiply by the epochs first."),
+    ("epochs * macs // other_macs", "int(epochs * (macs / other_macs))",
+     "You divide first. The quotient is rounded, and `int` makes 0 of 0.99999. Multiply first, then divide."),
     ("epochs * ", "", "This is how many epochs the other network may train for *one* of the first."),
     ("//", "/", "An epoch is trained as a whole: drop the fraction."),
     ("epochs * macs", "(epochs * macs - 1)",
@@ -310,12 +313,22 @@ error_rates.mistakes_as_edits(
      "You took the classes with the smallest logits. `sort` and `argsort` begin with the smallest."))
 
 
+class Member(nn.Sequential):
+    """A network that counts how often it was copied."""
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        other = Member(*copy.deepcopy(list(self), memo)).train(self.training)
+        other.copies = self.copies + 1
+        return other
+
+
 def teams(rng):
     """Networks of different widths, so that no two are alike. Their images are N x 4, their classes 3."""
     seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return [([nn.Sequential(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
+        return [([Member(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
                 for widths in ((5, 9), (6, 8, 11), (7,))]
 
 
@@ -323,7 +336,8 @@ def teams(rng):
           hints=("Two things: how the module keeps the networks, and what it averages.",
                  "In `nn.ModuleList(nets)` PyTorch finds the parameters of the networks; in a plain list it does not.",
                  "`forward`: `torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)`"),
-          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(2, 4)))
+          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(2, 4)) | {
+              "copies of the networks": sum(isinstance(m, Member) and m.copies > 1 for m in net.modules())})
 def ensemble(nets):
     """One module of several networks: for images x it returns the mean of their softmax probabilities, N x classes. The
     module owns the networks, so that its parameters are all of theirs."""
@@ -338,6 +352,8 @@ def ensemble(nets):
 
 
 ensemble.mistakes_as_edits(
+    ("nn.ModuleList(nets)", "nn.ModuleList(copy.deepcopy(nets))",
+     "Your module owns copies of the networks. When it is trained, the networks themselves stay as they were."),
     ("nn.ModuleList(nets)", "list(nets)",
      "Your module has no parameters: it keeps the networks in a plain Python list, where PyTorch does not look. They "
      "would not be saved, trained or moved to a GPU with it. There is a list made for modules."),

@@ -135,6 +135,7 @@ def places_of(rng: random.Random) -> list[int]:
           cases=lambda rng: [([4, 4, 4, 1, 1, 7, 7, 7, 7, 2, 2, 2], 0.4), ([3, 0, 0, 1, 0, 2, 0, 0, 4, 4], 0.5),
                              ([2, 10, 1, 1, 1, 2, 10, 10, 10, 2, 2], 0.3), ([16, 3, 16, 3, 16], 0.4),
                              ([2, 0, 2, 1], 1.0), ([0, 1, 1, 1, 1, 1, 1], 0.4),
+                             ([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2], 0.4),
                              *((places_of(rng), 0.3) for _ in range(3))])
 def split(places, share):
     """Positions of the test pictures, in order. `places`: the place of each picture. Whole places go to the test set,
@@ -161,6 +162,10 @@ split.mistakes_as_edits(
     ("place in chosen", "i < int(share * len(places))",
      "You take pictures from the front of the list and never look at `places`. Pictures of one place then stand on "
      "both sides."),
+    ("return [i for i, place in enumerate(places) if place in chosen]",
+     "return sorted(sorted(range(len(places)), key=lambda i: places[i])[: -int(-share * len(places) // 1)])",
+     "You stop as soon as there are enough pictures, in the middle of a place: some of its pictures are for training, "
+     "the others for the test. That is the leak. Take whole places."),
     ("in chosen", "in sorted(set(places))[: -int(-share * len(set(places)) // 1)]",
      "You take `share` of the places, rounded up. They hold unequal numbers of pictures; the share is one of "
      "pictures."),
