@@ -343,7 +343,7 @@ def labels_of(rng: random.Random) -> tuple[Tensor, Tensor, int]:
                  "A loop over `zip(true, predicted)` is enough: each pair adds one to one entry.",
                  "`matrix = torch.zeros(classes, classes, dtype=torch.long)`; `for t, p in zip(true, predicted): "
                  "matrix[t, p] += 1`."),
-          cases=lambda rng: [(torch.tensor([1, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), 3), labels_of(rng),
+          cases=lambda rng: [(torch.tensor([1, 0, 1, 1, 0]), torch.tensor([0, 0, 1, 0, 0]), 3), labels_of(rng),
                              labels_of(rng), (torch.tensor([1]), torch.tensor([0]), 2)])
 def confusion(true, predicted, classes):
     """The confusion matrix, classes x classes: how many pictures of each true class (rows) were given each class
