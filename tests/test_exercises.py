@@ -254,6 +254,13 @@ def test_a_constant_error_beside_large_numbers_is_measured_against_itself():
     assert "2 too small everywhere" in exercises.relation([n - 2 for n in right], right)
 
 
+def test_how_wrong_numbers_relate_is_told_only_where_all_of_them_do():
+    assert "right up to 20 and never larger" in exercises.relation([1, 5, 20, 20], [1, 5, 50, 70])
+    assert "close to 0 whatever" in exercises.relation([1e-9, -1e-9, 0.0, 1e-9], [1, 5, 50, 70])
+    for wrong in ([1, 5, 20, 70], [1, 4, 20, 20], [0, 1, 16, 23]):
+        assert exercises.relation(wrong, [1, 5, 50, 70]) == ""
+
+
 def test_an_import_that_takes_long_is_waited_for_and_leaves_the_module_whole(monkeypatch, tmp_path):
     monkeypatch.setattr(exercises, "SECONDS", 0.2)
     monkeypatch.syspath_prepend(tmp_path)
@@ -299,7 +306,9 @@ def test_an_unknown_mistake_is_answered_with_the_first_difference():
     ((nn.Conv2d(2, 4, (3, 3), padding="same"), nn.LocalResponseNorm(5, 5e-4, 0.75, 2), nn.ReLU6()),
      "Your network holds `ReLU6()`. The right one holds `ReLU()` there."),
     ((nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(inplace=True), nn.LocalResponseNorm(5, 5e-4, 0.75, 2)),
-     "the output in evaluation: the shape is right, the values are not"),
+     "Layer 1 of your network, counted from 0, is `ReLU()`, that of the solution is `LocalResponseNorm(n=5, "),
+    ((nn.Conv2d(2, 4, 3, padding=1), LocalResponseNorm()),
+     "Your network ends with layer 1, counted from 0: of layer 2, that of the solution is `ReLU()`."),
     ((nn.Conv2d(2, 4, 3, padding=1), LocalResponseNorm(), nn.ReLU(), nn.BatchNorm2d(4)),
      "Your network holds a layer `BatchNorm2d`. The right one has none.")])
 def test_a_layer_that_differs_is_named_and_one_that_is_written_in_another_way_is_not(layers, message):
@@ -311,7 +320,15 @@ def test_a_layer_that_differs_is_named_and_one_that_is_written_in_another_way_is
 
 
 def test_what_is_wrong_with_a_network_can_be_pasted_and_run():
-    message = linear.judge(lambda n: nn.Sequential(nn.Linear(n, 2), nn.Tanh()), random.Random()).message
+    class Bent(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.layer = nn.Linear(n, 2)
+
+        def forward(self, x):
+            return self.layer(x).tanh()
+
+    message = linear.judge(Bent, random.Random()).message
     code, values = message.split("```python\n")[1].split("```")
     *lines, last = code.strip().splitlines()
     space = {"linear": lambda n: nn.Linear(n, 2), "nn": nn, "torch": torch}
@@ -338,6 +355,24 @@ class TwoLayers(nn.Module):
 class Idle(TwoLayers):
     def forward(self, x):
         return self.first(self.first(x).relu())
+
+
+class Twice(TwoLayers):
+    def __init__(self, n):
+        nn.Module.__init__(self)
+        self.second = self.first = nn.Linear(n, n)
+
+
+class Frozen(TwoLayers):
+    def __init__(self, n):
+        super().__init__(n)
+        self.first.requires_grad_(False)
+
+
+class HalfDetached(TwoLayers):
+    def forward(self, x):
+        hidden = self.first(x).relu()
+        return self.second((hidden + hidden.detach()) / 2)
 
 
 class Detached(TwoLayers):
@@ -374,7 +409,9 @@ class Lazy(TwoLayers):
 
 
 @pytest.mark.parametrize("answer, message", [
-    (Idle, "No gradient reaches `second.weight`"), (Detached, "No gradient passes"), (InPlace, "a tensor in place"),
+    (Idle, "No gradient reaches `second.weight`"), (Twice, "uses the layer `second` 2 times"),
+    (Frozen, "`first.weight` has `requires_grad=False`"), (HalfDetached, "on one of its ways a gradient is cut off"),
+    (Detached, "No gradient passes"), (InPlace, "a tensor in place"),
     (PlainList, "plain Python list or dict (`layers`)"), (TwoLayers, "agrees"), (Lazy, "agrees"),
     (Capped, "for inputs a hundred times as large: your answer"),
     (lambda *, n: TwoLayers(n), "agrees"), (lambda n: TwoLayers(n).double(), "agrees"),
@@ -458,7 +495,8 @@ def test_how_a_wrong_number_relates_to_the_right_one_is_told(answer, clue):
 @pytest.mark.parametrize("answer, clue", [
     (lambda t: (t.square() + 1)[None], "axes of length 1"), (lambda t: t.mT.square() + 1, "`t` were transposed"),
     (lambda t: t[1:].square() + 1, "without its first entry"), (lambda t: [2.0], "A tensor is asked for"),
-    (lambda t: {"a": t}, "A tensor is asked for"), (lambda t: torch.zeros(3, 2), "has the shape")])
+    (lambda t: {"a": t}, "A tensor is asked for"), (lambda t: (t - t.min()) / (t.max() - t.min()), "from 0 to 1"),
+    (lambda t: torch.zeros(3, 2), "has the shape")])
 def test_how_a_wrong_tensor_relates_to_the_right_one_is_told(answer, clue):
     @exercise(1, "easy", (), lambda rng: [(torch.arange(6.0).reshape(2, 3),), (torch.arange(12.0).reshape(4, 3),)])
     def squared(t):
@@ -474,6 +512,8 @@ def test_the_right_parts_of_a_result_are_told_from_the_wrong_ones():
 
     message = both.judge(lambda n, m: {"sum": n + m, "product": -n * m}, random.Random()).message
     assert message.startswith("Right: sum. Not right: product. Your answer has the wrong sign everywhere. `both(2, 3)`")
+    message = both.judge(lambda n, m: {"sum": -n - m, "product": 0}, random.Random()).message
+    assert message.startswith("Your answer has the wrong sign everywhere. `both(2, 3)`, sum")
     assert "has no `product`" in both.judge(lambda n, m: {"sum": n + m}, random.Random()).message
 
 
@@ -494,11 +534,17 @@ def test_what_a_call_leaves_behind_is_compared_too():
         torch.set_grad_enabled(False)
         return min(values)
 
+    def looks_for_anomalies(values, net):
+        torch.autograd.set_detect_anomaly(True)
+        return min(values)
+
     for answer, message in ((sorts, "changes its argument `values`"), (evaluates, "changed: whether it trains or"),
-                            (switches_off, "no gradients are computed any more")):
+                            (switches_off, "no gradients are computed any more"),
+                            (looks_for_anomalies, "looks for anomalies in the whole program")):
         result = smallest.judge(answer, random.Random())
         assert result.outcome == "wrong" and message in result.message
-    assert torch.is_grad_enabled() and smallest.judge(lambda values, net: sorted(values)[0], random.Random())
+    assert torch.is_grad_enabled() and not torch.is_anomaly_enabled()
+    assert smallest.judge(lambda values, net: sorted(values)[0], random.Random())
 
 
 def test_mistakes_with_equal_results_are_all_named():

@@ -32,6 +32,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from importlib import import_module
+from itertools import zip_longest
 from numbers import Number
 from reprlib import Repr
 
@@ -201,16 +202,16 @@ class Exercise:
         """As `observations`, one at a time. Random layers draw the same numbers."""
         names = list(inspect.signature(self.function).parameters)
         for i, case in enumerate(cases):
-            given, switches = copy.deepcopy(case), (torch.is_grad_enabled(), torch.get_default_dtype())
-            value = None
+            given, value = copy.deepcopy(case), None
+            switches = {name: read() for name, (read, *_) in SWITCHES.items()}
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(i)
                 try:
                     value = called(answer, names, given)
                     left = {name: state(argument) for name, argument in zip(names, given, strict=False)}
-                    left |= {"the gradients": torch.is_grad_enabled(), "the dtype": torch.get_default_dtype(),
-                             "gradients of the arguments": gradients_of(given, value)}
-                    torch.set_grad_enabled(switches[0])
+                    left |= {name: read() for name, (read, *_) in SWITCHES.items()}
+                    left["gradients of the arguments"] = gradients_of(given, value)
+                    set_back(switches)
                     torch.manual_seed(i)  # however many numbers the answer has drawn
                     nothing = value is None or value is ...
                     seen = None if nothing else self.observe(value, *copy.deepcopy(case))
@@ -219,8 +220,7 @@ class Exercise:
                         error.case, error.returned = case, value is not None
                     raise
                 finally:
-                    torch.set_grad_enabled(switches[0])
-                    torch.set_default_dtype(switches[1])
+                    set_back(switches)
             yield seen, left
 
     def recognised(self, answer: Callable, alike: Callable[[Callable], bool]) -> Result | None:
@@ -340,17 +340,14 @@ class Exercise:
         (_, there), (_, here), case = next(three for three in zip(found, expected, cases, strict=True)
                                            if not same(three[0][1], three[1][1]))
         name = next(key for key in here if not same(there[key], here[key]))
-        if name == "the gradients":
-            return ("The result is right. But afterwards no gradients are computed any more in the whole program. "
-                    "`with torch.no_grad():` ends where its block ends.")
+        if name in SWITCHES:
+            return f"The result is right. But afterwards {SWITCHES[name][2]}"
         if name == "gradients of the arguments":
             if isinstance(there[name], str):
                 return ("The result is right. But its graph is used up: `backward()` belongs to the training loop, not "
                         "into your function.")
             return ("The numbers are right, but what goes back through them is not: a gradient is cut off. Look for "
                     "`detach`, `.data`, `.item()`, `no_grad`, numpy, or a tensor made anew.")
-        if name == "the dtype":
-            return "The result is right. But afterwards new tensors have another type in the whole program."
         argument = dict(zip(inspect.signature(self.function).parameters, case, strict=False))[name]
         part = ""
         if isinstance(argument, nn.Module):
@@ -368,7 +365,8 @@ def named(*names: str) -> Callable:
     """An `observe` for results of several numbers, so that the message says which of them is wrong."""
     def observe(value, *case):
         parts = value.values() if isinstance(value, dict) else value
-        if not isinstance(value, dict | list | tuple | Tensor | np.ndarray) or len(parts) != len(names):
+        if (not isinstance(value, dict | list | tuple | Tensor | np.ndarray) or getattr(value, "ndim", 1) == 0
+                or len(parts) != len(names)):
             asked = ", ".join(names)
             raise WrongForm(f"{len(names)} numbers are asked for: {asked}. Your answer is {describe(value)}.")
         return dict(zip(names, parts, strict=True))
@@ -420,9 +418,20 @@ class Behaviour(dict):
             return ("No gradient passes through your network, so that nothing in front of it could learn. Look for "
                     "`no_grad`, `detach`, `.data`, `.item()`, numpy, or a tensor made anew.")
         idle = self["parameters that no gradient reaches"]
+        frozen = [name for name, p in self.net.named_parameters() if name in idle and not p.requires_grad]
+        if frozen:
+            return f"Your network cannot learn: `{frozen[0]}` has `requires_grad=False`."
         if idle and idle != right["parameters that no gradient reaches"]:
             return (f"No gradient reaches {', '.join(f'`{name}`' for name in idle[:4])}. Is the layer built and never "
                     "used, another one used in its place, its result thrown away, or the gradient cut off?")
+        if all(same(self.get(name), value) for name, value in right.items() if "gradient" not in name):
+            return ("The numbers are right, but what goes back through your network is not: on one of its ways a "
+                    "gradient is cut off. Look for `detach`, `.data` and `no_grad`.")
+        uses = [seen.uses() for seen in (self, right)]
+        again = [name for name, n in uses[0].items() if n > 1 and max(uses[1].values(), default=0) == 1]
+        if again:
+            return (f"One pass uses the layer `{again[0]}` {uses[0][again[0]]} times, each time with the same weights. "
+                    "Is another layer meant in one of these places?")
         if not same(self["the input after the forward pass"], right["the input after the forward pass"]):
             return ("Your network writes into the images that it is given, which belong to whoever called it. Look for "
                     "`inplace=True`, `+=` and functions that end in `_`.")
@@ -433,8 +442,9 @@ class Behaviour(dict):
                         "`training=self.training`?")
         key = "the output in evaluation"
         if same(self[key], right[key]) and not same(self["the output in training"], right["the output in training"]):
-            return ("Your network is right in evaluation and does something else in training. Look for a dropout, a "
-                    "normalisation over the batch, or `self.training`.")
+            return self.other_layer(right) or (
+                "Your network is right in evaluation and does something else in training. Look for a dropout, a "
+                "normalisation over the batch, or `self.training`.")
         mine, others = (Counter(layer_text(m) for m in net.modules() if not list(m.children()))
                         for net in (self.net, right.net))
         more, missing = list(mine - others), list(others - mine)
@@ -443,7 +453,30 @@ class Behaviour(dict):
             return f"Your network holds `{more[0]}`. The right one holds `{missing[0]}` there."
         here, there = ([type(m).__name__ for m in net.modules()] for net in (self.net, right.net))
         extra = [kind for kind in here if ("Norm" in kind or "Drop" in kind) and kind not in there]
-        return f"Your network holds a layer `{extra[0]}`. The right one has none." if extra else None
+        return f"Your network holds a layer `{extra[0]}`. The right one has none." if extra else self.other_layer(right)
+
+    def uses(self) -> Counter:
+        """How often one pass uses each layer that has parameters."""
+        found, hooks = Counter(), []
+        for name, module in self.net.named_modules():
+            if module._parameters:
+                hooks.append(module.register_forward_hook(lambda *_, name=name: found.update([name])))
+        with suppress(Exception), torch.no_grad():
+            self.net.eval()(self.x.clone())
+        for hook in hooks:
+            hook.remove()
+        return found
+
+    def other_layer(self, right: "Behaviour") -> str | None:
+        """Where the layers of two networks part that are rows of layers and nothing else."""
+        rows = [in_order(seen.net) for seen in (self, right)]
+        if None in rows or rows[0] == rows[1]:
+            return None
+        for i, (mine, other) in enumerate(zip_longest(*rows)):
+            if mine != other:
+                other = f"that of the solution is `{other}`" if other else "the solution ends before it"
+                return (f"Layer {i} of your network, counted from 0, is `{mine}`, {other}." if mine else
+                        f"Your network ends with layer {i - 1}, counted from 0: of layer {i}, {other}.")
 
     def parts(self, right: "Behaviour") -> str:
         """Where the network differs, as far as counts and channels say it; empty where most channels are wrong."""
@@ -563,6 +596,10 @@ def relation(found: list, expected: list) -> str:
             axes = [i for i in range(len(wrong[0][1])) if all(len(a) == len(b) and a[i] != b[i] for a, b in wrong)]
             return (f"Your result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
                     + (f": look at axis {axes[0]}." if len(axes) == 1 else "."))
+        zero_to_one = [all(t.ndim and t.is_floating_point() and (t.min(), t.max()) == (0, 1)
+                           for t in map(torch.as_tensor, values)) for values in (found, expected)]
+        if zero_to_one == [True, False]:
+            return "Your result is scaled so that it goes from 0 to 1."
     else:
         return ""
     try:
@@ -575,9 +612,12 @@ def relation(found: list, expected: list) -> str:
     if len(a.unique()) == 1:
         return f"Your answer is `{a[0].item():.6g}` whatever the arguments are."
 
-    def explained(value):  # what is left is small beside the error, however large the numbers are
-        return (a - value).abs().max() <= 0.01 * (a - b).abs().max()
+    def explained(value):  # what is left is small beside each error, however large the numbers are
+        errors = (a - b).abs()
+        return ((a - value).abs() <= 0.01 * errors + 1e-4 * errors.max()).all()
 
+    if explained(0 * b):
+        return "Your answer is close to 0 whatever the arguments are."
     factor = (a * b).sum() / (b * b).sum()
     if explained(-b):
         return "Your answer has the wrong sign everywhere."
@@ -594,6 +634,8 @@ def relation(found: list, expected: list) -> str:
                         *((f"rounded to {n} digits behind the point", b.round(decimals=n)) for n in (1, 2, 3, 4))):
         if explained(value):
             return f"Your answer is {text} everywhere."
+    if 1 < (b > a.max()).sum() < len(b) - 1 and explained(b.clamp(max=a.max())):
+        return f"Your answer is right up to {a.max().item():.6g} and never larger. Does a range or a search end there?"
     return ""
 
 
@@ -609,9 +651,11 @@ def of_parts(found: list[dict], expected: list[dict]) -> str:
     pairs = {key: ([there[key] for there in found], [here[key] for here in expected]) for key in keys}
     right = [str(key) for key in keys if same(*pairs[key])]
     wrong = [key for key in keys if not same(*pairs[key])]
-    if not right or not wrong:
+    if not wrong:
         return ""
-    return f"Right: {', '.join(right)}. Not right: {', '.join(map(str, wrong))}. {relation(*pairs[wrong[0]])}".strip()
+    parts = f"Not right: {', '.join(map(str, wrong))}. " if right else ""
+    parts = f"Right: {', '.join(right)}. {parts}" if 0 < len(right) <= 4 else parts
+    return f"{parts}{relation(*pairs[wrong[0]])}".strip()
 
 
 def layer_text(layer: nn.Module) -> str:
@@ -624,6 +668,15 @@ def layer_text(layer: nn.Module) -> str:
         sides = tuple(d * (k - 1) // 2 for k, d in zip(layer.kernel_size, layer.dilation, strict=True))
         text = text.replace("padding=same", f"padding={sides}")
     return re.sub(r"=\((\d+), \1\)", r"=\1", text)
+
+
+def in_order(net: nn.Module) -> list[str] | None:
+    """The layers of a row of layers, as text; None where a class of its own decides what is done with them."""
+    if type(net) is nn.Sequential:
+        rows = [in_order(layer) for layer in net]
+        return None if None in rows else [text for row in rows for text in row]
+    known = type(net).__module__.startswith(("torch.nn", __package__.partition(".")[0]))
+    return [layer_text(net)] if known and not list(net.children()) else None
 
 
 def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[int, ...], ...] = ()) -> "Behaviour":
@@ -755,6 +808,26 @@ def state(value):
     if isinstance(value, list | tuple):
         return [state(part) for part in value]
     return value if isinstance(value, Number | str | None) else None
+
+
+SWITCHES = {  # of the whole program: how each is read and set, and what it means that an answer has changed it
+    "the gradients": (torch.is_grad_enabled, torch.set_grad_enabled,
+                      "no gradients are computed any more in the whole program. `with torch.no_grad():` ends where its "
+                      "block ends."),
+    "the dtype": (torch.get_default_dtype, torch.set_default_dtype,
+                  "new tensors have another type in the whole program."),
+    "anomalies": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly,
+                  "PyTorch looks for anomalies in the whole program, which makes it slow."),
+    "algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms,
+                   "the whole program may use deterministic algorithms alone.")}
+
+
+def set_back(switches: dict) -> None:
+    """Sets those of the whole program that have been changed to what they were."""
+    for name, value in switches.items():
+        read, write, _ = SWITCHES[name]
+        if read() != value:
+            write(value)
 
 
 def called(answer: Callable, names: list[str], arguments: tuple):
@@ -910,6 +983,10 @@ def written(value) -> str | None:
 
 
 class Short(Repr):
+    def __init__(self):
+        super().__init__()
+        self.maxstring = 120
+
     def repr_float(self, value: float, level: int) -> str:
         return f"{value + 0.0:.8g}"  # 0 for -0
 

@@ -12,7 +12,7 @@ from . import behaviour, exercise
           hints=("Only four of the thirteen layers change the size: conv1 and the three poolings.",
                  "`arithmetic.output_size(n, k, s)` gives the size behind one layer. Its result goes into the next.",
                  "conv1 is `output_size(size, 11, 4)`. Then three times a window of 3 with stride 2."),
-          cases=lambda rng: [(n,) for n in (67, 98, 99, 224, 226, 227, 240, 255, 512, *rng.sample(range(67, 900), 3))])
+          cases=lambda rng: [(n,) for n in (67, 73, 98, 224, 226, 227, 240, 255, 512, *rng.sample(range(67, 900), 3))])
 def last_map(size):
     """How many rows has AlexNet's last map, behind pool5, for images of `size` x `size` pixels?"""
     rows = output_size(size, 11, 4)
@@ -174,6 +174,9 @@ normalise.mistakes_as_edits(
     ("torch.empty_like(a)", "torch.empty_like(a); a = a.relu()",
      "You set negative values to zero. Whether a ReLU stands before it is no matter of the normalisation."),
     ("i + n // 2 + 1", "i + n // 2", "The last neighbour is missing: a Python slice ends before its second number."),
+    ("i + n // 2 + 1", "min(a.shape[1] - 1, i + n // 2)",
+     "The last neighbour is missing. You end the slice at the last index of the sum, as the paper's formula has it, "
+     "and a Python slice ends before its second number."),
     ("max(0, i - n // 2)", "i - n // 2",
      "The first channels are wrong: there the slice starts below zero, and Python counts that from the end, so it is "
      "empty or holds other channels."),

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..models.resnet import Basic, zero_padding
-from . import WrongForm, behaviour, exercise, same, tensors
+from . import WrongForm, behaviour, exercise, named, same, tensors
 
 batch_size = 16  # a setting of the notebook: a program that reads it from there must find it here too
 
@@ -286,6 +286,8 @@ added.mistakes_as_edits(
     ("x[:, :, ::2, ::2]", "x[:, :, 1::2, 1::2]",
      "You begin with the second row and column. Every second one is taken from the first on."),
     ("(residual + shortcut).relu()", "residual + shortcut", "The ReLU after the sum is lost."),
+    ("(residual + shortcut).relu()", "residual + shortcut.relu()",
+     "The ReLU went to the shortcut alone. It belongs to the sum, as it came."),
     ("(residual + shortcut).relu()", "residual.relu() + shortcut",
      "The ReLU stands before the sum. It belongs to the sum, as it came."),
     ("return (residual + shortcut)", "return residual",
@@ -364,6 +366,8 @@ classifier.mistakes_as_edits(
     (" nn.Dropout(0.5),", "",
      "The message is gone, and the dropout with it: in training the network is another one. The dropout itself is "
      "not the fault."),
+    ("nn.ReLU(inplace=True), ", "",
+     "The message is gone, and the ReLU with it: two linear layers without one between them are a single linear map."),
     ("nn.Dropout", "Cut(), nn.Dropout",
      "Nothing fails any more because nothing goes back: `detach` cuts the way of the gradient, and the first layer "
      "will never learn."),
@@ -803,6 +807,12 @@ standardised.mistakes_as_edits(
      "and columns."),
     ("pixels.mean, pixels.std", "pixels.mean, pixels.var",
      "You divide by the variance. Its root is the deviation."),
+    ("(images / 255 - mean) / std", "images / 255 - mean / std",
+     "Brackets are missing: a division comes before a subtraction. First the mean is subtracted, then the rest is "
+     "divided."),
+    ("statistic(dim=(0, 2, 3))", "statistic(dim=(2, 3)).mean(0)",
+     "The deviation is taken in each image, then averaged: that leaves out how much whole images differ. Take it over "
+     "all pixels of all images at once."),
     ("(images / 255 - mean) / std", "(images / 255 - mean)",
      "The mean is subtracted, and the deviation is left as it is."),
     ("images / 255 -", "images -",
@@ -939,6 +949,9 @@ SumBlock.mistakes_as_edits(
      "to."),
     ("nn.BatchNorm2d(channels), nn.ReLU()", "nn.ReLU(), nn.BatchNorm2d(channels)",
      "The first ReLU stands before the batch normalisation. It was right as it came: behind it."),
+    (", nn.BatchNorm2d(channels))", ")\n        self.norm = nn.BatchNorm2d(channels)", "x + self.residual(x)",
+     "self.norm(x + self.residual(x))",
+     "The second batch normalisation stands behind the sum, where it changes x as well. It belongs to the branch."),
     ("x + self.residual(x)", "self.residual(x)", "x is not added any more."))
 
 
@@ -989,7 +1002,7 @@ def first_of_equals(value, rows):
           hints=("Which set decides, and which set reports? May one set do both?",
                  "The largest of many noisy numbers is larger than the truth.",
                  "Take the row with the largest `validation` accuracy, and return its `epoch` and its `test`."),
-          cases=lambda rng: [(accuracy_rows(rng),), (accuracy_rows(rng),), (equal_rows(rng),)],
+          cases=lambda rng: [(accuracy_rows(rng),), (accuracy_rows(rng),), (equal_rows(rng),), (second_best(),)],
           observe=first_of_equals)
 def reported(rows):
     """(epoch, test accuracy) of a training, as a paper may report it. `rows`: one dict for each epoch, with `epoch`,
@@ -1031,6 +1044,12 @@ def accuracy_rows(rng):
     best = dict(zip(("train", "validation", "test"), rng.sample(range(6), 3), strict=True))
     return [{"epoch": i + 1} | {key: rng.uniform(0.5, 0.7) + 0.2 * (i == where)
                                 for key, where in best.items()} for i in range(7)]
+
+
+def second_best():
+    """Five epochs, of which the third is second in validation and in the test, and first in both together."""
+    rows = (1, 0.9, 0.5, 0.5), (2, 0.6, 0.9, 0.55), (3, 0.6, 0.85, 0.8), (4, 0.6, 0.5, 0.85), (5, 0.6, 0.5, 0.6)
+    return [dict(zip(("epoch", "train", "validation", "test"), row, strict=True)) for row in rows]
 
 
 def equal_rows(rng):
@@ -1147,13 +1166,14 @@ def found_in_file(content, net):
         raise WrongForm("Your file is empty. Was it saved somewhere else, or read at its end? `getvalue()` gives all.")
     fresh = network_with_batchnorm()
     try:
-        keys = fresh.load_state_dict(torch.load(io.BytesIO(content), weights_only=True), strict=False)
+        loaded = torch.load(io.BytesIO(content), weights_only=True)
+        keys = fresh.load_state_dict(loaded, strict=False)
     except Exception as error:
         if not zipfile.is_zipfile(io.BytesIO(content)):
             raise WrongForm("`torch.load` reads what `torch.save` has written, and your file is none of that. Did "
                             "`pickle` write it?") from None
         return {"loading it raises": type(error).__name__}
-    if keys.unexpected_keys and len(keys.missing_keys) == len(fresh.state_dict()):
+    if keys.unexpected_keys and not loaded.keys() & fresh.state_dict().keys():
         raise WrongForm(f"No name in your file fits: it holds `{keys.unexpected_keys[0]}`, and the network wants "
                         f"`{keys.missing_keys[0]}`. Save the state dict as it is, under no key of your own.")
     with torch.no_grad():
@@ -1255,7 +1275,8 @@ def dim_and_bright(n):
                  "Divide by 255; `net.eval()`; and let each batch count by its number of images."),
           cases=lambda rng: [(*made(rng, lambda: (network_with_batchnorm(channels=1), *dim_and_bright(
               rng.randint(17, 21)))), size) for size in (4, 8)],
-          observe=as_tensor)
+          observe=lambda pair, *case: {name: as_tensor(value) for name, value in
+                                       named("the mean loss", "the accuracy")(pair).items()})
 def evaluation_report(net, images, labels, batch_size):
     """(mean loss, accuracy) over all images. `images`: pixels from 0 to 255; the network was trained on pixels / 255.
     The result must not depend on the batch size, nor on the order of the images."""

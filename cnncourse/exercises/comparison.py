@@ -1,5 +1,6 @@
 """Exercises of lesson 7."""
 
+import copy
 import math
 from itertools import combinations
 
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..arithmetic import conv_parameters, linear_parameters
-from . import behaviour, exercise
+from . import behaviour, exercise, named
 
 
 @exercise(minutes=4, level="easy",
@@ -17,7 +18,8 @@ from . import behaviour, exercise
                  "one less makes up for that.",
                  "The root of `sum((v - mean) ** 2 for v in values) / (len(values) - 1)`"),
           cases=lambda rng: [([n / 1000 for n in rng.sample(range(500, 1000), k)],) for k in (2, 3, 5)] + [
-              ([0.5, 0.75, 1.0, 0.75, 0.0],)])
+              ([0.5, 0.75, 1.0, 0.75, 0.0],)],
+          observe=named("the mean", "the deviation"))
 def mean_and_deviation(values):
     """Mean and sample standard deviation of a list of accuracies, one a seed, at least two: a tuple of two numbers."""
     mean = sum(values) / len(values)
@@ -68,7 +70,7 @@ def contests(rng):
     some have equal means, equal best or equal worst runs."""
     return [([[0.92, 0.9], [0.88, 0.91], [0.88, 0.8], [0.5, 0.6], [0.75, 0.1]],),
             ([[0.25, 0.75], [0.5, 0.5], [0.75, 0.5], [0.5, 0.625], [0.875, 0.875], [0.25, 0.25]],), ([[0.5], [0.75]],),
-            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],)] + [
+            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],), ([[0.875, 0.5], [0.625, 0.5625]],)] + [
         ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
 
@@ -106,6 +108,15 @@ passing_pairs.mistakes_as_edits(
      "You set the *mean* of one against the best of the other. The rule takes the worst run."),
     ("min(a) > max(b) or min(b) > max(a)", "min(a) > sum(b) / len(b) or min(b) > sum(a) / len(a)",
      "You set the worst run of one against the *mean* (or the median) of the other. The rule takes the best."),
+    ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
+     "sum(min(a) >= max(b) for a in runs for b in runs)",
+     "You count a pair in which the worst run of one *equals* the best of the other. A network whose runs are all "
+     "equal is then ahead of itself as well."),
+    ("min(a) > max(b) or min(b) > max(a)", "min(a) > min(b) and max(a) > max(b) or min(b) > min(a) and max(b) > max(a)",
+     "You compared worst with worst and best with best. The rule sets the *worst* run of one against the *best* of the "
+     "other."),
+    ("combinations(runs, 2)", "zip(sorted(runs, key=sum), sorted(runs, key=sum)[1:])",
+     "You sorted the networks and compared neighbours only. Each network is compared with each other one."),
     ("combinations(runs, 2)", "zip(runs, runs[1:])",
      "You compared neighbours in the list only. Each network is compared with each other one."),
     ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
@@ -131,7 +142,7 @@ passing_pairs.mistakes_as_edits(
           hints=("How many MACs per image has the first network used after all its epochs?",
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
-          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5)] + [
+          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49)] + [
               (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
@@ -149,6 +160,8 @@ equal_epochs.mistakes_as_edits(
      "You rounded to the nearest number, which is sometimes upwards. The last epoch then goes beyond the budget."),
     ("macs // other_macs", "(macs // other_macs)",
      "You rounded the ratio before you multiplied it. Multiply by the epochs first."),
+    ("epochs * macs // other_macs", "int(epochs * (macs / other_macs))",
+     "You divide first. The quotient is rounded, and `int` makes 0 of 0.99999. Multiply first, then divide."),
     ("epochs * ", "", "This is how many epochs the other network may train for *one* of the first."),
     ("//", "/", "An epoch is trained as a whole: drop the fraction."),
     ("epochs * macs", "(epochs * macs - 1)",
@@ -182,7 +195,8 @@ def near_the_middle(rng):
     off = [1] + [(a + b) // 2 for a, b in zip(wrong, wrong[1:], strict=False)]
     large = rng.randint(20, 30)
     return [(middle - n,) for n in off] + [(middle + 1,), (tower(large) + 1,), (tower(large) - 1,),
-                                           ((tower(large) + tower(large + 1)) // 2 - 100,)]
+                                           ((tower(large) + tower(large + 1)) // 2 - 100,)] + [
+        (tower(n),) for n in (150, 200)]  # a search may end too early
 
 
 @exercise(minutes=10, level="medium",
@@ -252,7 +266,8 @@ def answers(rng, ranks, classes):
                  "k = 1 and k = 5; `.item()` makes a number of it."),
           cases=lambda rng: [answers(rng, *case) for case in (
               ([0, 0, 0, 1, 2, 4, 5, 9, 3, 3], 12), ([0, 0, 1, 4, 5, 6, 3, 3, 3, 3, 3, 3], 7), ([0], 9), ([5], 8),
-              ([0, 4, 7, 5], 10))])
+              ([0, 4, 7, 5], 10))],
+          observe=named("the top-1 error", "the top-5 error"))
 def error_rates(logits, labels):
     """Top-1 and top-5 error of logits (N x classes) and labels (N): a tuple of two numbers between 0 and 1."""
     hits = logits.topk(5, dim=1).indices == labels[:, None]
@@ -298,12 +313,22 @@ error_rates.mistakes_as_edits(
      "You took the classes with the smallest logits. `sort` and `argsort` begin with the smallest."))
 
 
+class Member(nn.Sequential):
+    """A network that counts how often it was copied."""
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        other = Member(*copy.deepcopy(list(self), memo)).train(self.training)
+        other.copies = self.copies + 1
+        return other
+
+
 def teams(rng):
     """Networks of different widths, so that no two are alike. Their images are N x 4, their classes 3."""
     seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return [([nn.Sequential(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
+        return [([Member(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
                 for widths in ((5, 9), (6, 8, 11), (7,))]
 
 
@@ -311,7 +336,8 @@ def teams(rng):
           hints=("Two things: how the module keeps the networks, and what it averages.",
                  "In `nn.ModuleList(nets)` PyTorch finds the parameters of the networks; in a plain list it does not.",
                  "`forward`: `torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)`"),
-          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(2, 4)))
+          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(2, 4)) | {
+              "copies of the networks": sum(isinstance(m, Member) and m.copies > 1 for m in net.modules())})
 def ensemble(nets):
     """One module of several networks: for images x it returns the mean of their softmax probabilities, N x classes. The
     module owns the networks, so that its parameters are all of theirs."""
@@ -326,6 +352,8 @@ def ensemble(nets):
 
 
 ensemble.mistakes_as_edits(
+    ("nn.ModuleList(nets)", "nn.ModuleList(copy.deepcopy(nets))",
+     "Your module owns copies of the networks. When it is trained, the networks themselves stay as they were."),
     ("nn.ModuleList(nets)", "list(nets)",
      "Your module has no parameters: it keeps the networks in a plain Python list, where PyTorch does not look. They "
      "would not be saved, trained or moved to a GPU with it. There is a list made for modules."),
@@ -351,6 +379,7 @@ ensemble.mistakes_as_edits(
     (".mean(0)", ".max(0).values", "You took the largest probability of each class. The mean is asked for."),
     (".mean(0)", ".median(0).values", "You took the median of each class. The mean is asked for."),
     (".mean(0)", ".sum(0) / 2", "You divide by two. There may be another number of networks."),
+    (".mean(0)", ".sum(0) / 3", "You divide by three. There may be another number of networks."),
     (".mean(0)", ".mean(0).softmax(1)",
      "There is a softmax too many: the mean of probabilities is one already, and its rows sum to one."),
     (".mean(0)", ".mean(1)",

@@ -78,7 +78,8 @@ mover.mistakes_as_edits(
                              (picture(rng, 8, 9), picture(rng, 2, 2), 3, 2),
                              (picture(rng, 5, 1), picture(rng, 1, 1), 1, 0),
                              (picture(rng, 6, 5), picture(rng, 3, 3), 1, 0),
-                             (picture(rng, rng.randint(11, 14), 13), picture(rng, 5, 5), 4, 3)])
+                             (picture(rng, rng.randint(11, 14), 13), picture(rng, 5, 5), 4, 3),
+                             (picture(rng, 3, 5), picture(rng, 2, 2), 2, 2)])
 def strided(image, kernel, stride, padding):
     """Convolution as in `slide`, with a stride and with zeros around the image. `image` is H x W, `kernel` K x K."""
     image, k = F.pad(image, (padding,) * 4), len(kernel)

@@ -73,8 +73,8 @@ def budget(rng, k):
                  "them.",
                  "The 1x1 costs n_in * r. The window costs k * k * r * n_out.",
                  "Both are multiples of r. How often does their common factor fit into `macs`?"),
-          cases=lambda rng: [(192, 128, 3, 129_024), (192, 32, 5, 16_000), (7, 3, 3, 195), budget(rng, 3),
-                             budget(rng, 5)])
+          cases=lambda rng: [(192, 128, 3, 129_024), (192, 32, 5, 16_000), (7, 3, 3, 195), (10, 2, 3, 1125),
+                             budget(rng, 3), budget(rng, 5)])
 def reduce_to(n_in, n_out, k, macs):
     """The largest number of channels to which a 1x1 convolution may reduce `n_in`, so that it and the k x k convolution
     to `n_out` channels behind it cost at most `macs` multiply-accumulates a position.
@@ -331,7 +331,9 @@ def features_and_classes(rng, height, width):
           hints=("Each position has a vector of channels. What does the linear layer make of it, for one class?",
                  "The votes for a class are the channels, weighted by the row of the class and added up.",
                  "Subtract the two rows first. Then weight with `[:, None, None]` and sum over axis 0."),
-          cases=lambda rng: [features_and_classes(rng, *sides) for sides in ((1, 2), (3, 1), (5, 7))])
+          cases=lambda rng: [(torch.tensor([[[1.0, 2.0, 0.5]], [[0.0, 1.0, 3.0]]]),  # of both signs
+                              torch.tensor([[1.0, -1.0], [-0.5, 0.5], [2.0, 0.25]]), 0, 1),
+                             *(features_and_classes(rng, *sides) for sides in ((1, 2), (3, 1), (5, 7)))])
 def speaks_for(features, weight, label, other):
     """At each position of the last map: votes for `label` less votes for `other`.
 

@@ -135,6 +135,7 @@ def places_of(rng: random.Random) -> list[int]:
           cases=lambda rng: [([4, 4, 4, 1, 1, 7, 7, 7, 7, 2, 2, 2], 0.4), ([3, 0, 0, 1, 0, 2, 0, 0, 4, 4], 0.5),
                              ([2, 10, 1, 1, 1, 2, 10, 10, 10, 2, 2], 0.3), ([16, 3, 16, 3, 16], 0.4),
                              ([2, 0, 2, 1], 1.0), ([0, 1, 1, 1, 1, 1, 1], 0.4),
+                             ([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2], 0.4),
                              *((places_of(rng), 0.3) for _ in range(3))])
 def split(places, share):
     """Positions of the test pictures, in order. `places`: the place of each picture. Whole places go to the test set,
@@ -155,6 +156,22 @@ split.mistakes_as_edits(
      "You take `share` of the places. They hold unequal numbers of pictures; the share is one of pictures."),
     ("if held >=", "if held + places.count(place) >=",
      "Your test set is one place short: it has to reach `share`, so the place that crosses the line belongs to it."),
+    ("if held >=", "if held + places.count(place) >",
+     "You stop before the place that would go over `share`. The test set has to hold at least `share`, so this place "
+     "belongs to it."),
+    ("place in chosen", "i < int(share * len(places))",
+     "You take pictures from the front of the list and never look at `places`. Pictures of one place then stand on "
+     "both sides."),
+    ("return [i for i, place in enumerate(places) if place in chosen]",
+     "return sorted(sorted(range(len(places)), key=lambda i: places[i])[: -int(-share * len(places) // 1)])",
+     "You stop as soon as there are enough pictures, in the middle of a place: some of its pictures are for training, "
+     "the others for the test. That is the leak. Take whole places."),
+    ("in chosen", "in sorted(set(places))[: -int(-share * len(set(places)) // 1)]",
+     "You take `share` of the places, rounded up. They hold unequal numbers of pictures; the share is one of "
+     "pictures."),
+    ("return [i for i, place in enumerate(places) if place in chosen]",
+     "return sorted(place for place in places if place in chosen)",
+     "You return the place of each test picture. Asked are the positions of these pictures in the list."),
     ("if held >=", "if held + places.count(place) / 2 >",
      "You stop where the share is nearest. The test set has to reach it, so the place that crosses the line belongs to "
      "it."),
@@ -240,6 +257,8 @@ statistics.mistakes_as_edits(
      "Your mean is on the scale from 0 to 1, your standard deviation on that to 255. Divide both."),
     ("mean((0, 2, 3))", "mean((0, 2, 3), keepdim=True)", "std((0, 2, 3))", "std((0, 2, 3), keepdim=True)",
      "The numbers are right, in a tensor of 1 x C x 1 x 1. The task wants C numbers: leave `keepdim` out."),
+    ("mean((0, 2, 3))", "mean()", "std((0, 2, 3))", "std()",
+     "There is one number for all channels. Red, green and blue differ: keep dimension 1 and average over the rest."),
     ("mean((0, 2, 3))", "mean((2, 3))", "std((0, 2, 3))", "std((2, 3))",
      "You kept the images apart: there are N x C numbers. Average over dimension 0 as well."),
     ("mean((0, 2, 3))", "mean((1, 2, 3))", "std((0, 2, 3))", "std((1, 2, 3))",
@@ -324,7 +343,7 @@ def labels_of(rng: random.Random) -> tuple[Tensor, Tensor, int]:
                  "A loop over `zip(true, predicted)` is enough: each pair adds one to one entry.",
                  "`matrix = torch.zeros(classes, classes, dtype=torch.long)`; `for t, p in zip(true, predicted): "
                  "matrix[t, p] += 1`."),
-          cases=lambda rng: [(torch.tensor([1, 0, 1, 1]), torch.tensor([0, 0, 1, 0]), 3), labels_of(rng),
+          cases=lambda rng: [(torch.tensor([1, 0, 1, 1, 0]), torch.tensor([0, 0, 1, 0, 0]), 3), labels_of(rng),
                              labels_of(rng), (torch.tensor([1]), torch.tensor([0]), 2)])
 def confusion(true, predicted, classes):
     """The confusion matrix, classes x classes: how many pictures of each true class (rows) were given each class
@@ -356,6 +375,9 @@ confusion.mistakes_as_edits(
      "Your rows and columns are shifted by one. Labels count from 0, and so do rows."),
     ("return matrix", "return matrix / matrix.sum(0).clamp(min=1)",
      "Your columns are shares that sum to one. The task wants counts."),
+    ("return matrix", "return matrix.sum(0).repeat(classes, 1)",
+     "All your rows are the same. `[[0] * classes] * classes` is one row, named several times: what is added to one "
+     "shows in all."),
     ("return matrix", "return matrix / matrix.sum()", "Your entries are shares of all pictures. Counts are wanted."),
     ("return matrix", "return 100 * matrix / matrix.sum()",
      "Your entries are per cent of all pictures. The task wants counts."),

@@ -141,6 +141,8 @@ learn.mistakes_as_edits(
      "must be forgotten in every step."),
     ("optimizer.step()", "optimizer.step(); optimizer.step()",
      "Each step moves the weights twice by the same gradients: `optimizer.step()` runs two times."),
+    ("loss.backward()", "loss.backward(retain_graph=True); loss.backward()",
+     "`backward()` runs two times in each step. The gradients add up, so that each step is twice as long."),
     ("range(steps)", "range(steps + 1)", "Your list has one loss too many: the loop takes a step more than asked."),
     ("range(steps)", "range(steps - 1)", "Your list has one loss too few: the loop takes a step less than asked."),
     ("losses = []", "losses, again = [], torch.optim.SGD(model.parameters(), lr=0.1)", "optimizer.step()",

@@ -192,6 +192,8 @@ layers.mistakes_as_edits(
      "You counted the first convolution and the linear layer once in each stage. The network has them once."),
     ("stages * n * convolutions", "(stages + n * convolutions)",
      "You added the number of stages. There are so many *times* n blocks."),
+    ("stages * n * convolutions", "stages * (n + convolutions)",
+     "You added the convolutions of a block to the blocks. Each of the n blocks has so many: they are multiplied."),
     ("* convolutions", "* (convolutions + 1)",
      "You counted one layer more in each block, as if the addition or the shortcut were one."),
     ("* convolutions", "* 2", "You took two convolutions a block. Here it can be others: `convolutions`."),
@@ -252,7 +254,7 @@ def disagreeing(rng):
     """Pairs of shapes that cannot be added. The fixed ones separate all mistakes."""
     fixed = [((2, 3, 4, 6), (2, 3, 4, 4)), ((2, 16, 32, 32), (2, 32, 16, 16)), ((2, 16, 8, 8), (2, 32, 8, 8)),
              ((4, 3, 7, 9), (4, 3, 5, 9)),
-             ((2, 16, 8, 1), (2, 32, 4, 8)), ((3, 8, 6, 6), (2, 8, 1, 6))]
+             ((2, 16, 8, 1), (2, 32, 4, 8)), ((3, 8, 6, 6), (2, 8, 1, 6)), ((2, 4, 9, 6), (2, 5, 3, 7))]
     shape = [rng.randint(2, 9) for _ in range(4)]
     other = [n + rng.choice((0, 0, 1, 2)) for n in shape]
     other[rng.randrange(4)] += 3
@@ -300,7 +302,11 @@ dimension.mistakes_as_edits(
      "You always name the width. PyTorch compares from there, but it may be another that does not fit."),
     ("for i in (3, 2, 1, 0):", "for i in sorted(range(4), key=lambda i: -abs(first[i] - second[i])):",
      "You name the dimension whose sizes lie furthest apart. PyTorch goes from the last one and stops at the "
-     "first that does not fit."))
+     "first that does not fit."),
+    ("(3, 2, 1, 0)", "sorted(range(4), key=lambda i: -abs(first[i] - second[i]))",
+     " and 1 not in (first[i], second[i])", "",
+     "You name the dimension whose sizes lie furthest apart, even where one of them is 1, which fits any other. "
+     "PyTorch goes from the last one and stops at the first that does not fit."))
 
 
 def networks(rng):
