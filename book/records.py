@@ -132,8 +132,8 @@ SECTIONS = {
         "Lesson 6. The paper reports 91.25 % for this network after 182 epochs of these images. With a rate that rises "
         "once and falls to zero, 60 are enough in the mean of three seeds; the lowest stays below. This is a second "
         "look at the test images: a first recipe, with three times the rate, had come to 91.2 % (two seeds), and "
-        "neither there nor on the validation images can the two be told apart. Weights of one run come with the course: "
-        "`weights.trained(\"resnet20\")`.",
+        "neither there nor on the validation images can the two be told apart. Weights of one run come with the "
+        "course: `weights.trained(\"resnet20\")`.",
         "Loss and accuracy of ResNet-20 over 60 epochs. Validation swings by many points while the rate is high, and "
         "rises steadily in the last third.",
         lambda config: config["recipe_name"] == "cifar_long"),
