@@ -210,7 +210,7 @@ def test_what_changes_in_place_in_attributes_is_as_before_after_the_trial_and_a_
     assert (net.count.item(), net.seen, net.sizes, net.table) == (96, [32] * 3, {32}, {32: True}) and len(images) == 32
     failing = Counting(40)
     seen, wide = failing.seen, failing.wide
-    with pytest.raises(RuntimeError, match="too many images"):
+    with pytest.raises(ValueError, match="Counting cannot be trained on, after 0 of 1 epochs: too many images"):
         experiment.run(failing, few, "adam", epochs=1)
     assert (failing.count.item(), failing.seen, failing.sizes, failing.table) == (0, [], set(), {})
     assert failing.seen is seen and failing.wide is wide and wide.tolist() == [0] * 9

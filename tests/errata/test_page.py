@@ -52,7 +52,7 @@ BY_LESSON = {  # the beginnings of the rows that a linked lesson proves, and wor
     "The stem is ordinary": "not strictly necessary",
     "torchvision's `googlenet`": "trace.parameters(converted) == trace.parameters(theirs)",
     "Deep plain networks fail because they": "this is not overfitting",
-    "Deep plain networks fail because the gradient": "the first layer receives by far the most",
+    "Deep plain networks fail because the gradient": "receive by far the most",
     "The loss becomes": "the way in which the function is written",
     "A shortcut is a gate": "highway networks have gates",
     "Every shortcut has": "shortcut=resnet.projection_always",
