@@ -20,15 +20,15 @@ the network's code. `cnncourse records` lists them and says which no longer show
 would give; a test refuses to ship such a record. The lessons draw them beside their own short runs.
 
 Accuracies are means over the seeds, with the lowest and the highest in brackets. Those in training are of the last
-epoch, with its augmentation and its dropout; the test images were looked at once, at the end. Minutes are those of
-training, most of them on one core of a shared machine. Each seed leads to its whole record.
+epoch, with its augmentation and its dropout; the test images of each run were looked at once, at the end. Minutes
+are those of training, most of them on one core of a shared machine. Each seed leads to its whole record.
 """
 # Title: (what the runs say, what the figure shows, whether a run belongs here).
 BOUGHT = """## What accuracy was bought with
 
 Lesson 7. All runs on CIFAR-10 with augmentation from a start that learns, against three prices: epochs, the
 multiply-accumulates of all steps (three times those of an image forwards), and hours, which are those of shared
-machines with one to four cores.
+machines with one to four cores. A point is the mean of the seeds; a line goes from the lowest to the highest.
 
 ```{image} records/bought.svg
 :alt: Three panels with the same points: test accuracy against epochs, multiply-accumulates and hours. Points that lie \
@@ -38,8 +38,8 @@ ones of larger networks.
 """
 PUBLISHED = """## What others have published
 
-Test accuracy in per cent on CIFAR-10, as each source says. Not one of them counts quite as another: how many images
-train, which epoch is taken, and by which images that epoch is chosen.
+Test accuracy in per cent on CIFAR-10, as each source says. No two of them count alike: they differ in the number
+of training images, in the epoch that is taken, and in the images by which it is chosen.
 
 | source | what it is | ResNet-20 | ResNet-56 |
 |---|---|---|---|
@@ -125,8 +125,8 @@ SECTIONS = {
         "training curve, stands still in the fourth and fifth epoch, and ends a few points away on the worse side.",
         lambda config: config["model"] == "googlenet_small"),
     "ResNet-20 for longer": (
-        "The recipe at its own length.",
-        "Loss and accuracy of ResNet-20 over 24 epochs.",
+        "Lesson 7. The recipe `laptop` with its own 24 epochs; the runs above stop it at ten.",
+        "Loss and accuracy of ResNet-20 over 24 epochs. Training ends a few points above validation.",
         lambda config: config["recipe_name"] == "laptop" and config["recipe"]["epochs"] == 24),
     "Beside the paper's accuracy, in a third of its epochs": (
         "Lesson 6. The paper reports 91.25 % for this network after 182 epochs of these images. With a rate that rises "

@@ -80,7 +80,9 @@ def bought(records: "Sequence[Record]", macs: dict[str, int]) -> "Figure":
         config, epochs = group[0].config, len(group[0].rows)
         costs = (epochs, 3e-15 * macs[config["model"]] * config["train_images"] * epochs,
                  np.mean([sum(record.column("seconds")) for record in group]) / 3600)
-        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)]}
+        repeats = i >= len(MARKERS)  # hollow shapes, and filled ones behind them, where the shapes are used up
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
+                 "fillstyle": "full" if repeats else "none", "zorder": 2 if repeats else 3, "markersize": 7}
         for ax, cost in zip(panels, costs, strict=True):
             ax.plot([cost, cost], [accuracy.min(), accuracy.max()], color=style["color"], linewidth=1)
             ax.plot(cost, accuracy.mean(), linestyle="none", label=label, **style)
