@@ -148,4 +148,5 @@ def test_the_speaker_sees_the_notes_with_formulas_and_the_audience_does_not(deck
             page.keyboard.press("Space")
         notes.get_by_text(begin).first.wait_for()
         assert not page.get_by_text(begin).first.is_visible()
-    assert notes.locator("mjx-container svg").count() and "$" not in notes.inner_text() and wrong == []
+    notes.locator("mjx-container svg").first.wait_for()  # typeset a moment after the slide
+    assert "$" not in notes.inner_text() and wrong == []
