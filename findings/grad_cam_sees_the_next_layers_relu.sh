@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# grad-cam 1.5.7 and torchcam 0.5.0: the map of a layer whose output a ReLU(inplace=True) overwrites is made of what that
-# ReLU left, together with the gradients of what stood there before: a mixture of two layers. One would guess the
+# grad-cam 1.5.7 and torchcam 0.5.0: the map of a layer whose output a ReLU(inplace=True) overwrites is made of what
+# that ReLU left, together with the gradients of what stood there before: a mixture of two layers. One would guess the
 # activations of the layer that was named, so that inplace, which saves memory, changes no picture. Both hooks keep the
 # output without a copy (activation.cpu().detach(), output.detach()), and on the CPU these share its memory; by its code
-# grad-cam makes a copy on a GPU, where this was not run, so that its map there must be another. DenseNet is hit by the layer that grad-cam's README names for
-# it, model.features[-1], since torchvision 0.29.2 calls relu(inplace=True) after it. captum 0.9.0 copies, and is right.
-# Seen with torch 2.15.0, a convolution, ReLU and a linear layer: least activation with inplace 0 in grad-cam and torchcam,
-# without it negative; the maps differ by more than a tenth of their range; captum's are equal. features[-1] of a small
-# DenseNet (a batch normalisation): least activation 0.
+# grad-cam makes a copy on a GPU, where this was not run, so that its map there must be another. DenseNet is hit by the
+# layer that grad-cam's README names for it, model.features[-1], since torchvision 0.29.2 calls relu(inplace=True) after
+# it. captum 0.9.0 copies, and is right.
+# Seen with torch 2.15.0, a convolution, ReLU and a linear layer: least activation with inplace 0 in grad-cam and
+# torchcam, without it negative; the maps differ by more than a tenth of their range; captum's are equal. features[-1]
+# of a small DenseNet (a batch normalisation): least activation 0.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # huggingface_hub 2.4.0: a network with PyTorchModelHubMixin that was made with a class or function as argument (a
 # normalisation, an activation) comes back from save_pretrained and from_pretrained as another network, without an error
-# or a warning. One would guess that it comes back as it was, or that saving refuses what it cannot write. The mixin leaves
-# out of config.json what JSON cannot hold, and what stands there in its place is the default of that argument, as if it
-# had been passed; loading then makes the default's network, and from_pretrained does not ask whether all weights were
-# found (strict=False). The documentation says that `coders` serve such arguments, not what happens without.
+# or a warning. One would guess that it comes back as it was, or that saving refuses what it cannot write. The mixin
+# leaves out of config.json what JSON cannot hold, and what stands there in its place is the default of that argument,
+# as if it had been passed; loading then makes the default's network, and from_pretrained does not ask whether all
+# weights were found (strict=False). The documentation says that `coders` serve such arguments, not what happens
+# without.
 # Seen with torch 2.15.0 and safetensors 0.8.0: made with norm=partial(nn.GroupNorm, 2), default norm=None for
 # nn.BatchNorm2d: config.json holds "norm": null, the network that is loaded has BatchNorm2d, with the weights of the
 # GroupNorm and fresh averages, and gives other numbers; warnings are errors, and none comes.

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# onnx 1.23.2: onnx.version_converter turns a Softmax over the channels of a map (axis=1, as a segmentation network ends)
-# from opset 13 or later into another one at opset 12: it divides by the sum over channels, rows and columns at once, and
-# the checker is content. One would guess that a conversion that says nothing keeps the numbers. Until opset 12 Softmax
-# flattened all axes from `axis` on; the adapter down only makes `axis` positive, where the way up from 12 to 13 writes
-# Flatten, Softmax and Reshape and is right. Hardmax has no adapter of its own up, and is wrong there; Resize from opset
-# 10 up gets the defaults of opset 11 (half_pixel, and other rounding) in place of the only rule that opset 10 knew.
+# onnx 1.23.2: onnx.version_converter turns a Softmax over the channels of a map (axis=1, as a segmentation network
+# ends) from opset 13 or later into another one at opset 12: it divides by the sum over channels, rows and columns at
+# once, and the checker is content. One would guess that a conversion that says nothing keeps the numbers. Until opset
+# 12 Softmax flattened all axes from `axis` on; the adapter down only makes `axis` positive, where the way up from 12 to
+# 13 writes Flatten, Softmax and Reshape and is right. Hardmax has no adapter of its own up, and is wrong there; Resize
+# from opset 10 up gets the defaults of opset 11 (half_pixel, and other rounding) in place of the only rule that opset
+# 10 knew.
 # Seen with onnxruntime 1.32.0, a map of 1x4x7x6: sum over channels at a pixel, 13: 1, at opset 12: 1/42 on average;
-# largest of Softmax 12 -> 13: equal; ones in Hardmax at 12: 1, at 13: 42; a row 0 1 enlarged by 2 with linear Resize: 0,
-# 0.5, 1, 1 at opset 10, 0, 0.25, 0.75, 1 at 11.
+# largest of Softmax 12 -> 13: equal; ones in Hardmax at 12: 1, at 13: 42; a row 0 1 enlarged by 2 with linear Resize:
+# 0, 0.5, 1, 1 at opset 10, 0, 0.25, 0.75, 1 at 11.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
