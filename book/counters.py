@@ -95,8 +95,10 @@ bound. Where the course has none, its tables say "unknown". A field of 32 is the
   convolution's weight `groups` times: MobileNetV2's backward pass comes out as 18.7 forward passes, where about two are
   right.
 - **torchinfo** counts one more for each output that has a bias, and each parameter of batch normalisation once, however
-  large the map. It looks at names: a number that a module of one's own calls neither weight nor bias costs nothing. Its
-  unit is the "mult-add", and it writes millions of them as `Units.MEGABYTES`.
+  large the map. It looks at names: a number that a module of one's own calls neither weight nor bias costs nothing. A
+  linear layer counts once for an image, at however many places of a map it is applied: torchvision's ConvNeXt-T, which
+  writes its large layers so, comes out 14 times too cheap. Its unit is the "mult-add", and it writes millions of them
+  as `Units.MEGABYTES`.
 - **fvcore** leaves biases out. It counts two for each number that batch normalisation gives, and one for each number
   that adaptive average pooling reads. ReLU is free. It warns of what it does not know: tanh, average and max pooling,
   the addition of a shortcut, the course's local response normalisation. What it calls "FLOPs" are MACs.
@@ -122,6 +124,8 @@ and gives 64, and the last layer has 10 biases. torchinfo counts 1,376 + 10, fvc
 - **fvcore counts in the mode that it finds:** in training batch normalisation is five for each number, not two.
 - **torchinfo and thop thaw what was frozen.** They put the network into evaluation mode, and afterwards every layer
   into the mode that the outermost module had. A batch normalisation that its own `eval()` had frozen trains again.
+- **torchinfo, ptflops and thop do not see a convolution with a parametrization** such as `spectral_norm` of
+  `torch.nn.utils.parametrizations`: it costs nothing, without a word. Tools that look at operations count it.
 - **ptflops leaves the network in evaluation mode,** and its aten backend leaves hooks behind. Call `net.train()` before
   you go on.
 - **thop leaves keys in the state dict,** `total_ops` and `total_params`: a new network refuses it, unless loaded with
