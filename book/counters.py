@@ -122,8 +122,6 @@ and gives 64, and the last layer has 10 biases. torchinfo counts 1,376 + 10, fvc
   the module and once as the function that the module calls. `F.relu` counts once. The same network, written in two
   ways, has two costs.
 - **fvcore counts in the mode that it finds:** in training batch normalisation is five for each number, not two.
-- **torchinfo, ptflops and thop do not see a convolution with a parametrization** such as `spectral_norm` of
-  `torch.nn.utils.parametrizations`: it costs nothing, without a word. Tools that look at operations count it.
 - **torchinfo and thop thaw what was frozen.** They put the network into evaluation mode, and afterwards every layer
   into the mode that the outermost module had. A batch normalisation that its own `eval()` had frozen trains again.
 - **ptflops leaves the network in evaluation mode,** and its aten backend leaves hooks behind. Call `net.train()` before
