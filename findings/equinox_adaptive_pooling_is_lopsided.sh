@@ -3,8 +3,8 @@
 # names: where the size is not a multiple of the target, the first windows are one pixel larger, and none overlap. One
 # would guess PyTorch's windows, which are mirrored in the middle, so that the pooling of a mirrored picture is the
 # mirrored pooling; here it is not, and weights that were carried over from PyTorch meet other features. The layers'
-# pages say only "to a given target shape". The code cuts the row in two and gives the remainder of the division to the
-# head.
+# documentation says only "downsampling using average for the target shape". The code cuts the row in two and gives the
+# remainder of the division to the head.
 # Seen with jax 0.10.2, the row 0, 1, 2, 3, 4 to 3: 0.5, 2.5, 4 in equinox, 0.5, 2, 3.5 by PyTorch's rule (from
 # floor(i*5/3) to ceil((i+1)*5/3)); mirrored before or after the pooling: different in equinox, equal by that rule; 6 to
 # 3: equal.
