@@ -36,6 +36,17 @@ one above the other at ten epochs lie far apart in multiply-accumulates; longer 
 ones of larger networks.
 ```
 """
+FAST = """## What bfloat16 changes
+
+With `--fast`, `cnncourse train` compiles the network, and computes its convolutions in bfloat16 where the processor can.
+Ten epochs of ResNet-20 by the recipe `laptop`, seeds 0, 1 and 2, end at 85.75, 85.31 and 85.84 % of the test images in
+float32, as above, and at 85.91, 85.94 and 85.50 % so. The means, 85.6 and 85.8 %, lie closer together than two seeds do.
+The second three are not among the records. This makes the first of them again:
+
+```
+cnncourse train resnet20 --data cifar10 --recipe laptop --epochs 10 --fast --seed 0 --out DIRECTORY
+```
+"""
 PUBLISHED = """## What others have published
 
 Test accuracy in per cent on CIFAR-10, as each source says. No two of them count alike: they differ in the number
@@ -167,7 +178,7 @@ def page() -> str:
         raise ValueError(f"no section of book/records.py shows {', '.join(left)}")
     draw_bought([record for record in every if record.config["data"] == "cifar10" and not record.config["options"]
                  and record.config["recipe_name"] != "laptop_unaugmented"])
-    return "\n".join([*parts, BOUGHT, PUBLISHED, COPIES])
+    return "\n".join([*parts, FAST, BOUGHT, PUBLISHED, COPIES])
 
 
 def draw_bought(runs: list[Record]) -> None:
