@@ -12,7 +12,7 @@ from . import behaviour, exercise
           hints=("Only four of the thirteen layers change the size: conv1 and the three poolings.",
                  "`arithmetic.output_size(n, k, s)` gives the size behind one layer. Its result goes into the next.",
                  "conv1 is `output_size(size, 11, 4)`. Then three times a window of 3 with stride 2."),
-          cases=lambda rng: [(n,) for n in (67, 68, 73, 91, 224, 226, 227, 240, 255, 512,
+          cases=lambda rng: [(n,) for n in (67, 68, 73, 91, *range(224, 256), 512, 1200,
                                             *rng.sample(range(67, 900), 3))])
 def last_map(size):
     """How many rows has AlexNet's last map, behind pool5, for images of `size` x `size` pixels?"""
@@ -71,7 +71,8 @@ last_map.mistakes_as_edits(
                  "output see in a grouped one?",
                  "An output sees n_in / groups channels in place of n_in: `n_in - n_in // groups` are saved."),
           cases=lambda rng: [(rng.randint(2, 20) * g, rng.randint(2, 20) * g, rng.choice((3, 5)),
-                              rng.randint(13, 27), g) for g in (2, 3, 4)] + [(4, 6, 3, 7, 2), (2, 3, 5, 1, 1)])
+                              rng.randint(13, 27), g) for g in (2, 3, 4)] + [
+              (4, 6, 3, 7, 2), (2, 3, 5, 1, 1), (48, 32, 3, 5, 16)])
 def saved(n_in, n_out, k, size, groups):
     """How many MACs does a convolution save by `groups`? Kernels are k x k, the output map has size x size pixels."""
     return size**2 * k**2 * n_out * (n_in - n_in // groups)
@@ -342,7 +343,7 @@ def colours(rng, n):
                  "The shift of one image is `directions @ (strength * spread)`: so much of each column.",
                  "For all images at once: `(strengths * spread) @ directions.T` is N x 3. Two more axes of length 1 "
                  "make it fit to N x 3 x H x W."),
-          cases=lambda rng: [colours(rng, n) for n in (1, 3, 4)])
+          cases=lambda rng: [colours(rng, n) for n in (1, 3, 4, 9)])
 def relight(images, directions, spread, strengths):
     """PCA colour noise on a batch. images: N x 3 x H x W; directions: 3 x 3, one a column; spread: 3 standard
     deviations; strengths: N x 3, for each image how many standard deviations along each direction. Do not clip."""
@@ -406,7 +407,8 @@ def masked(rng, rows, p, training):
                  "share that was kept."),
           cases=lambda rng: [masked(rng, rows, p, training)
                              for rows, p in ((1, 0.5), (1, 0.2), (7, rng.randint(60, 90) / 100))
-                             for training in (True, False)])
+                             for training in (True, False)]
+              + [(masked(rng, 2, 0.3, False)[0], torch.ones(2, 6, dtype=torch.bool), 0.3, False)])
 def paper_dropout(x, keep, p, training):
     """Dropout as the paper scales it. x: outputs N x C; keep: of the same shape, false for what is dropped; p: the
     probability of being dropped."""

@@ -70,7 +70,9 @@ def contests(rng):
     some have equal means, equal best or equal worst runs."""
     return [([[0.92, 0.9], [0.88, 0.91], [0.88, 0.8], [0.5, 0.6], [0.75, 0.1]],),
             ([[0.25, 0.75], [0.5, 0.5], [0.75, 0.5], [0.5, 0.625], [0.875, 0.875], [0.25, 0.25]],), ([[0.5], [0.75]],),
-            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],), ([[0.875, 0.5], [0.625, 0.5625]],)] + [
+            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],),
+            ([[0.5, 0.25], [0.25, 0.5], [1.0, 0.75]],), ([[0.5, 0.499], [0.501, 0.502]],),
+            ([[0.875, 0.5], [0.625, 0.5625]],)] + [
         ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
 
@@ -187,16 +189,17 @@ def tower(width):
 
 def near_the_middle(rng):
     """Targets near the middle between two widths: a count that is wrong by `off` chooses the other one from there on.
-    A wrong count is too small by 10 (the last bias), 7 w, 7 w + 10, 18 w (a grey image), 30 w, 40 w + 10 or 74 w."""
+    A wrong count is too small by 10 (the last bias), 7 w, 7 w + 10, 18 w (a grey image), 30 w, 36 w, 40 w + 10 or 74 w.
+    22 below the middle a width with a fraction is rounded the other way."""
     width = rng.randint(5, 7)
     middle = (tower(width) + tower(width + 1)) // 2
-    wrong = [10, 7 * width + 3, 7 * width + 13, 18 * width + 9, 30 * width + 15, 40 * width + 30,
+    wrong = [10, 22, 7 * width + 3, 7 * width + 13, 18 * width + 9, 30 * width + 15, 36 * width + 18, 40 * width + 30,
              74 * width + 60]
     off = [1] + [(a + b) // 2 for a, b in zip(wrong, wrong[1:], strict=False)]
     large = rng.randint(20, 30)
     return [(middle - n,) for n in off] + [(middle + 1,), (tower(large) + 1,), (tower(large) - 1,),
                                            ((tower(large) + tower(large + 1)) // 2 - 100,)] + [
-        (tower(n),) for n in (150, 200)]  # a search may end too early
+        (tower(n),) for n in (1, 150, 200)]  # a search may end too early
 
 
 @exercise(minutes=10, level="medium",
@@ -249,6 +252,10 @@ matching_width.mistakes_as_edits(
     ("min(range(1, 500), key=lambda width: abs(count(width) - target))", "max(1, round((target / 90) ** 0.5))",
      "You took the parameters to be 90 times the square of the width. The other terms count as well: biases, the first "
      "convolution, the linear layer."),
+    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
+     "max(1, round((-74 + (74**2 + 360 * (target - 10)) ** 0.5) / 180))",
+     "You solve for the width and round it. Between two widths the parameters grow faster and faster, so the nearest "
+     "width is not always the one with the nearest number of parameters: compare the numbers."),
     ("range(1, 500)", "range(2, 500, 2)", "You tried even widths only. Odd ones are allowed."),
     ("range(1, 500)", "range(1, 20)", "Your search ends too early: the width may be larger."))
 
@@ -266,7 +273,7 @@ def answers(rng, ranks, classes):
                  "k = 1 and k = 5; `.item()` makes a number of it."),
           cases=lambda rng: [answers(rng, *case) for case in (
               ([0, 0, 0, 1, 2, 4, 5, 9, 3, 3], 12), ([0, 0, 1, 4, 5, 6, 3, 3, 3, 3, 3, 3], 7), ([0], 9), ([5], 8),
-              ([0, 4, 7, 5], 10))],
+              ([0, 4, 7, 5], 10), ([5, 0, 4, 6, 5], 30))],
           observe=named("the top-1 error", "the top-5 error"))
 def error_rates(logits, labels):
     """Top-1 and top-5 error of logits (N x classes) and labels (N): a tuple of two numbers between 0 and 1."""
@@ -288,7 +295,8 @@ error_rates.mistakes_as_edits(
     ("hits.any(dim=1)", "torch.isin(labels, logits.topk(5, dim=1).indices)",
      "You look for each label among the five classes of *all* images. Compare it with the five of its own row."),
     ("hits.any(dim=1)", "hits.all(dim=1)",
-     "You ask that all five be the right class. One label can agree with one of them: *any*."),
+     "Your top-5 error is always 1. Either you ask that all five be the right class, where one label can agree with "
+     "one of them (*any*); or you compare the label with the scores (`values`) in place of their places (`indices`)."),
     ("hits.any(dim=1).float()", "hits.float()",
      "You average over the five places as well. Ask of each image whether any of the five is right, then average."),
     (".mean().item(), hits", ".sum().item() / logits.shape[1], hits", "any(dim=1).float().mean().item()",

@@ -24,7 +24,8 @@ def pictures(rng: random.Random, *shape: int) -> Tensor:
                  "The image is C x H x W, so the two dimensions are 1 and 2. 3 is a half turn, 8 a quarter "
                  "counter-clockwise, 1 no turn."),
           cases=lambda rng: [(pictures(rng, 1, 3, rng.randint(4, 6), rng.randint(7, 9))[0], orientation)
-                             for orientation in (1, 3, 6, 8)])
+                             for orientation in (1, 3, 6, 8)] + [
+              (pictures(rng, 1, 3, rng.randint(7, 9), rng.randint(4, 6))[0], orientation) for orientation in (6, 8)])
 def upright(image, orientation):
     """The picture as a viewer shows it. `image`: C x H x W as stored. `orientation`: the EXIF number, 1, 3, 6 or 8."""
     return torch.rot90(image, {1: 0, 3: 2, 6: -1, 8: 1}[orientation], (1, 2))
@@ -75,7 +76,7 @@ upright.mistakes_as_edits(
           hints=("Which of the two sides becomes `side`? The other one keeps the proportions.",
                  "Both sides are multiplied by `side` and divided by the shorter one.",
                  "The exact value may have a fraction; torchvision cuts it off, as `//` does."),
-          cases=lambda rng: [(640, 427, 256), (300, 401, 256), (21, 35, 97), (100, 160, 224), (7, 11, 5),
+          cases=lambda rng: [(640, 427, 256), (300, 401, 256), (21, 35, 97), (100, 160, 224), (7, 11, 5), (50, 50, 80),
                              (rng.randint(500, 900), rng.randint(150, 350), 97),
                              (rng.randint(150, 350), rng.randint(500, 900), 224)])
 def resized(width, height, side):
@@ -344,7 +345,8 @@ def labels_of(rng: random.Random) -> tuple[Tensor, Tensor, int]:
                  "`matrix = torch.zeros(classes, classes, dtype=torch.long)`; `for t, p in zip(true, predicted): "
                  "matrix[t, p] += 1`."),
           cases=lambda rng: [(torch.tensor([1, 0, 1, 1, 0]), torch.tensor([0, 0, 1, 0, 0]), 3), labels_of(rng),
-                             labels_of(rng), (torch.tensor([1]), torch.tensor([0]), 2)])
+                             labels_of(rng), (torch.tensor([1]), torch.tensor([0]), 2),
+                             (torch.zeros(300, dtype=torch.long), torch.zeros(300, dtype=torch.long), 2)])
 def confusion(true, predicted, classes):
     """The confusion matrix, classes x classes: how many pictures of each true class (rows) were given each class
     (columns). `true`, `predicted`: labels, N. A class may be missing among them."""
@@ -355,6 +357,9 @@ def confusion(true, predicted, classes):
 
 
 confusion.mistakes_as_edits(
+    ("dtype=torch.long", "dtype=torch.uint8",
+     "Your numbers are too short for the counts: `uint8` begins again at 0 behind 255, `int8` goes below 0 behind 127. "
+     "Count in `torch.long`."),
     ("[t, p]", "[p, t]",
      "Your matrix is transposed: the true class belongs in the rows, the predicted one in the columns."),
     ("+= 1", "= 1",

@@ -64,7 +64,7 @@ features.mistakes_as_edits(
           hints=("What probability does such a network give to the right class?",
                  "Cross-entropy is the negative logarithm of that probability, to the base e.",
                  "$-\\ln(1/K)$ can be written without the minus and without the fraction."),
-          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,)])
+          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,), (21_841,)])
 def loss_at_start(classes):
     """The cross-entropy of an untrained network that gives each of `classes` classes the same probability."""
     return math.log(classes)
@@ -143,6 +143,9 @@ learn.mistakes_as_edits(
      "Each step moves the weights twice by the same gradients: `optimizer.step()` runs two times."),
     ("loss.backward()", "loss.backward(retain_graph=True); loss.backward()",
      "`backward()` runs two times in each step. The gradients add up, so that each step is twice as long."),
+    ("losses = []", "losses, raw = [], []", "losses.append(loss.item())",
+     "raw.append(loss.item()); losses.append(sum(raw) / len(raw))",
+     "You return the mean of all losses so far. The loss of each step by itself is asked for."),
     ("range(steps)", "range(steps + 1)", "Your list has one loss too many: the loop takes a step more than asked."),
     ("range(steps)", "range(steps - 1)", "Your list has one loss too few: the loop takes a step less than asked."),
     ("losses = []", "losses, again = [], torch.optim.SGD(model.parameters(), lr=0.1)", "optimizer.step()",
@@ -259,6 +262,7 @@ def trainings(rng):
              for n in (5, 6, 7, 7, 7)]
     return [(training(*three),) for three in [
         ([70, 60], [72, 75], [80, 90]), ([60, 70], [65, 63], [90, 80]), ([50], [48], [60]),
+        ([60, 90, 70, 75, 65], [62, 81, 77, 79, 66], [70, 75, 80, 85, 90]),
         ([72, 80, 78, 85, 79], [75, 88, 76, 81, 70], [70, 75, 92, 88, 91]),
         ([84, 60, 70, 75, 34], [71, 82, 60, 79, 66], [85, 80, 95, 79, 88]), *drawn]]
 

@@ -22,8 +22,8 @@ def random_row(rng):
           hints=("Which entries of a block have weights, and which have none?",
                  "`block.split()` gives the entries of a block. All but LRN are convolutions.",
                  "Sum the convolutions over all blocks. What follows after the last block?"),
-          cases=lambda rng: [(("3-64 LRN", "5-13 1-31 3-31"),), (CONFIGS["A"] + ("3-512", "3-8"),),
-              (CONFIGS["A-LRN"],), (CONFIGS["C"],),
+          cases=lambda rng: [(("3-64 LRN", "5-13 1-31 3-31"),), (("11-96 LRN", "13-32"),),
+              (CONFIGS["A"] + ("3-512", "3-8"),), (CONFIGS["A-LRN"],), (CONFIGS["C"],),
               (random_row(rng),)])
 def layers_with_weights(blocks):
     """How many layers with weights a VGG network has, with its head. blocks: its row of the table, a text a block."""
@@ -69,7 +69,8 @@ layers_with_weights.mistakes_as_edits(
           hints=("Two convolutions, and what stands after each of them?",
                  "A 3x3 window loses one row at each side: `padding=1` gives it back.",
                  "`nn.Sequential(convolution, relu, convolution, relu)`; the second takes what the first has made."),
-          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)), (rng.randint(5, 8), rng.randint(2, 4)), (1, 70)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)), (rng.randint(5, 8), rng.randint(2, 4)), (1, 70),
+                             (6, 6)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(3, n_in, 9, 11), torch.randn(1, n_in, 4, 5),
                                                      torch.randn(2, n_in, 3, 1)))
 def stack(n_in, n_out):
