@@ -563,6 +563,8 @@ def relation(found: list, expected: list) -> str:
             return "The outputs of each image sum to one, so there is a softmax in your network."
     if all(isinstance(there, dict) and isinstance(here, dict) for there, here in zip(found, expected, strict=True)):
         return of_parts(found, expected)
+    if all(isinstance(here, dict) for here in expected):
+        return f"A dict with {', '.join(map(str, expected[0]))} is asked for. Your answer gives {describe(found[0])}."
     if same(found, expected):
         return ""
     kinds = [Tensor if isinstance(value, Tensor | np.ndarray) else Number if isinstance(value, Number) else

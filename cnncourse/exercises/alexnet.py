@@ -23,6 +23,11 @@ def last_map(size):
 
 
 last_map.mistakes_as_edits(
+    ("output_size(size, 11, 4)", "(size - 11) // 4", "output_size(rows, 3, 2)", "(rows - 3) // 2 + 1",
+     "In conv1 you count the steps of the window, which has one place more than it takes steps: add one, as in the "
+     "poolings."),
+    ("range(3)", "range(4)", "output_size(rows, 3, 2)", "(rows - 3) // 2 + 1",
+     "You pool once too often. There are three poolings: pool1, pool2 and pool5."),
     ("return rows", "return size // 32",
      "You divided by the product of the strides. A window has a size too: near the edge there is no room for it."),
     ("return rows", "return round(6 * size / 227)",
@@ -137,6 +142,8 @@ def normalise(a, n, alpha, beta, k):
 
 
 normalise.mistakes_as_edits(
+    ("near.square().sum(dim=1)", "(near.square().sum(dim=1) - a[:, i] ** 2)",
+     "You leave out the channel itself. It is one of the n."),
     ("alpha *", "alpha / n *",
      "Your alpha is divided by n, which gives the mean of the squares. PyTorch's layer does that; the paper prints a "
      "sum."),

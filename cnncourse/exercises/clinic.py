@@ -327,6 +327,8 @@ class Block(nn.Module):
 
 Block.as_it_came("n_out, n_out, 3", "n_out, n_out, 3, stride")
 Block.mistakes_as_edits(
+    ("1, stride, bias=False), nn.BatchNorm2d(n_out))", "1, stride, bias=False))",
+     "The shortcut has lost its normalisation."),
     ("n_out, n_out, 3", "n_out, n_out, 3, stride", "1, stride", "1, stride**2",
      "Both summands agree now, on the wrong size: with stride 2 the map comes out with a quarter of its rows and "
      "columns. Which of the two was right as it came?"),
@@ -805,6 +807,11 @@ standardised.as_it_came("    pixels = training / 255\n", "",
                         "(statistic(dim=(0, 2, 3)).reshape(3, 1, 1) for statistic in (pixels.mean, pixels.std))",
                         "torch.zeros(3, 1, 1), torch.ones(3, 1, 1)")
 standardised.mistakes_as_edits(
+    ("(images / 255 - mean) / std", "images / 255 / std", "The pixels are divided, and the mean is not subtracted."),
+    ("(images / 255 - mean) / std",
+     "(images / 255 - (images / 255).mean((2, 3), keepdim=True)) / (images / 255).std((2, 3), keepdim=True)",
+     "Each image is normalised by itself, so that a dark one cannot be told from a bright one. Measure the training "
+     "images, all together."),
     ("training / 255", "images / 255",
      "The numbers are measured on `images` themselves. Then the same photograph looks different in another batch, "
      "and the network meets test images that were shifted in another way than those it learned from."),
@@ -988,6 +995,7 @@ def blocks_in_stage(n_in, n_out, depth, stride):
 
 blocks_in_stage.as_it_came("depth - 1", "depth")
 blocks_in_stage.mistakes_as_edits(
+    ("depth - 1", "2", "A stage has three blocks here, whatever `depth` says."),
     ("for _ in range(depth - 1):\n        blocks.append(Basic(n_out, n_out, 1, zero_padding))",
      "blocks += [Basic(n_out, n_out, 1, zero_padding)] * (depth - 1)",
      "The number of blocks is right, but a list times a number repeats one object: the later blocks share one set of "
@@ -1320,6 +1328,8 @@ evaluation_report.as_it_came("    net.eval()\n", "", "loss = accuracy = 0.0", "l
                              "return loss, accuracy",
                              "return sum(losses) / len(losses), sum(accuracies) / len(accuracies)")
 evaluation_report.mistakes_as_edits(
+    ("loss += share", "loss += 1 / len(labels.split(batch_size))",
+     "The accuracy counts each image once. The loss still counts each batch once, however small the last one is."),
     ("batch / 255", "batch / 256", "You divide by 256. The largest value of a byte is 255."),
     (*wrong_scale,
      "Two of three are found. The one that is left stands before the network: what does a dark image look like when "

@@ -28,6 +28,8 @@ def mean_and_deviation(values):
 
 
 mean_and_deviation.mistakes_as_edits(
+    ("sum(values) / len(values)", "sum(values) / (len(values) - 1)",
+     "You divide by one less in the mean as well. That belongs to the deviation alone."),
     ("(len(values) - 1)", "len(values)",
      "You divided by the number of seeds. These seeds are a sample, and their mean comes from the sample too: divide "
      "by one less."),
@@ -89,6 +91,12 @@ def passing_pairs(runs):
 
 
 passing_pairs.mistakes_as_edits(
+    ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
+     "sum(any(min(a) > max(b) for b in runs) for a in runs)",
+     "You count the networks that are ahead of some other one. Asked are pairs."),
+    ("min(a) > max(b) or min(b) > max(a)",
+     "all(x > y for x, y in zip(a, b, strict=False)) or all(x < y for x, y in zip(a, b, strict=False))",
+     "You compare seed by seed. The rule sets the worst run of one against the best of the other, whatever the seeds."),
     ("sum(", "2 * sum(", "You counted each pair twice, as A against B and as B against A."),
     (" or min(b) > max(a)", "",
      "You asked only whether the network that stands first in the list is ahead. The later one may be ahead as well."),
@@ -283,6 +291,9 @@ def error_rates(logits, labels):
 
 
 error_rates.mistakes_as_edits(
+    ("top1, top5 = hits[:, 0].float().mean().item(), hits.any(dim=1).float().mean().item()",
+     "top1, top5 = 1 - (~hits[:, 0]).sum().item(), 1 - (~hits.any(dim=1)).sum().item()",
+     "You count the images with a wrong answer. An error is their share: divide by the number of images."),
     ("1 - top1, 1 - top5", "top1, top5", "These are the accuracies. An error is the share of wrong answers."),
     ("1 - top1, 1 - top5", "1 - top5, 1 - top1", "Both errors are right, but the top-1 error comes first."),
     ("1 - top5", "1 - top1",

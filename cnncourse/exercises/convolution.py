@@ -154,6 +154,10 @@ def never_seen(n, k, s):
 
 
 never_seen.mistakes_as_edits(
+    ("n - len(seen)", "max(0, s - k) * ((n - k) // s) + n % s",
+     "What is left over at the right edge is `(n - k) % s`: the last window begins where one still fits."),
+    ("n - len(seen)", "n - ((n - k) // s + 1) * min(k, s)",
+     "You count min(k, s) new pixels for each window. The last window has no neighbour behind it and shows all its k."),
     ("n - len(seen)", "(n - k) % s",
      "You count the remainder at the right edge. Where the stride is larger than the kernel, pixels are also lost "
      "between two windows."),

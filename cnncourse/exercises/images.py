@@ -86,6 +86,8 @@ def resized(width, height, side):
 
 
 resized.mistakes_as_edits(
+    ("return side * width // short, side * height // short", "return side, side * max(width, height) // short",
+     "You put the shorter side first. The pair is (width, height)."),
     ("side * width // short, side * height // short", "side, side",
      "That is what `Resize((side, side))` makes. One number keeps the proportions: a picture that was no square stays "
      "none."),

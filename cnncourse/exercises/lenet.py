@@ -210,6 +210,8 @@ def accuracy(logits, labels):
 
 
 accuracy.mistakes_as_edits(
+    ("(logits.argmax(dim=1) == labels)", "(logits.topk(2, dim=1).indices == labels[:, None])",
+     "You count an image as right where its label is among the two largest scores. It has to be the largest."),
     ("dim=1", "dim=0",
      "You search along dimension 0, the images: that gives the image with the highest score of each class. Each image "
      "needs its own answer."),
@@ -281,6 +283,11 @@ def promise(rows):
 
 
 promise.mistakes_as_edits(
+    ('max(rows, key=lambda row: row["validation_accuracy"])["test_accuracy"]',
+     'sum(max(rows, key=lambda row: row["validation_accuracy"])[f"{part}_accuracy"] for part in '
+     '("validation", "test")) / 2',
+     "The epoch is right. You promise the mean of both accuracies; that of the validation images is too good, since "
+     "they have chosen the epoch."),
     ('"validation_accuracy"', '"test_accuracy"',
      "You chose the epoch by its test accuracy. The best of several test accuracies is better than what fresh images "
      "will show."),
@@ -384,7 +391,7 @@ mean_loss.mistakes_as_edits(
                  "C5 sees all that S4 gives: 16 maps, each side x side. Halves are rounded down.",
                  "A layer has outputs x (inputs of one output + 1) parameters. One output of C1 has 25 x `channels` "
                  "inputs, one of C3 has 25 x 6."),
-          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)),
+          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)), (41, 2, 7),
                              (rng.randint(40, 64), rng.randint(2, 4), 100)])
 def lenet_parameters(side, channels, classes):
     """The parameters of each trained layer of today's LeNet-5, as a dict with the keys C1, C3, C5, F6 and output.
@@ -399,6 +406,9 @@ def lenet_parameters(side, channels, classes):
 
 
 lenet_parameters.mistakes_as_edits(
+    ("outputs * (inputs + 1)", 'outputs * (inputs + 1) if name != "C3" else 1516',
+     "You count C3 as it was in 1998, where most maps saw a part of S2 only. Today's form connects all."),
+    ('"output": (classes, 84)', '"output": (classes, 120)', "Your output layer reads C5. It reads F6, 84 numbers."),
     ("(inputs + 1)", "inputs",
      "The biases are missing: one for each output of a layer, and one for each map of a convolution."),
     ("(side // 2 - 4) // 2", "5",

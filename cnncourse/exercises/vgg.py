@@ -133,6 +133,9 @@ def head_parameters(height, width, classes):
 
 
 head_parameters.mistakes_as_edits(
+    ("512 * (height // 32) * (width // 32)", "512 * height // 32 * width // 32",
+     "Without brackets each `//` divides all that stands before it, and rounds only then. First halve each side, then "
+     "multiply."),
     ("(height // 32)", "math.ceil(height / 32)", "(width // 32)", "math.ceil(width / 32)",
      "You round up where an odd map is halved. A pooling of 2 with stride 2 drops the last row and column there."),
     ("512 * (height // 32) * (width // 32)", "25088",
