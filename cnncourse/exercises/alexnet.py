@@ -131,7 +131,8 @@ def loud_maps(rng, *shape):
           cases=lambda rng: [(loud_maps(rng, batch, channels, *size), n, rng.randint(10, 99) / 10000,
                               rng.randint(60, 90) / 100, rng.randint(15, 30) / 10)
                              for batch, channels, size, n in ((1, 6, (1, 1), 3), (2, 9, (4, 5), 5), (3, 12, (2, 1), 3),
-                                                              (1, 3, (2, 3), 5), (2, 4, (3, 2), 1))])
+                                                              (1, 3, (2, 3), 5), (2, 4, (3, 2), 1),
+                                                              (1, 70, (1, 1), 3))])
 def normalise(a, n, alpha, beta, k):
     """Local response normalisation as the paper prints it, on maps `a` of N x C x H x W; n is odd."""
     out = torch.empty_like(a)
@@ -289,7 +290,7 @@ class ConvolutionsSideBySide(nn.Module):
           hints=("At how many places can the upper edge of the window be, and at how many its left edge?",
                  "Try small numbers: a window of 2 in a row of 3 pixels stands at two places.",
                  "`height - crop + 1` places down, `width - crop + 1` places across, and each window twice."),
-          cases=lambda rng: [(3, 2, 2), (256, 256, 224), (300, 256, 224), (256, 341, 227)] + [
+          cases=lambda rng: [(3, 2, 2), (256, 256, 224), (300, 256, 224), (256, 341, 227), (1500, 1200, 1100)] + [
               (rng.randint(40, 60), rng.randint(61, 90), rng.randint(20, 39)) for _ in range(3)])
 def views(height, width, crop):
     """How many different windows of crop x crop pixels does a photograph of height x width pixels hold, mirrored ones

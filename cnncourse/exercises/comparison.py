@@ -152,7 +152,8 @@ passing_pairs.mistakes_as_edits(
           hints=("How many MACs per image has the first network used after all its epochs?",
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
-          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49)] + [
+          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49),
+                             (900, 50, 2)] + [
               (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
@@ -348,7 +349,7 @@ def teams(rng):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return [([Member(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
-                for widths in ((5, 9), (6, 8, 11), (7,))]
+                for widths in ((5, 9), (6, 8, 11), (7,), (4, 5, 6, 7, 8))]
 
 
 @exercise(minutes=12, level="hard",

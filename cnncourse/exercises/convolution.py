@@ -208,7 +208,7 @@ def convolution(layer):
                  "It covers d(k-1)+1. Such a window costs d(k-1) rows, and padding gives back two for each unit. "
                  "Divide with `//`: layers take whole numbers only.",
                  "`nn.Conv2d(n_in, n_out, k, padding=..., dilation=d)`. Try your padding with k = 3 and with k = 5."),
-          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1),
+          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1), (1, 2, 3, 5),
                              (rng.randint(1, 4), rng.randint(1, 4), rng.choice((3, 5)), 3)],
           observe=lambda net, n_in, n_out, k, d: behaviour(convolution(net), torch.randn(2, n_in, 45, 47),
                                                            torch.randn(1, n_in, 21, 20)))
@@ -307,8 +307,8 @@ stem.mistakes_as_edits(
                  "A kernel with dilation covers d(k-1)+1 outputs of the layer before. It adds one less than that, in "
                  "jumps.",
                  "`field + d * (k - 1) * jump`; the jump grows by the stride alone."),
-          cases=lambda rng: [([(2, 1, 3)],), ([(3, 2, 1), (2, 1, 1)],), ([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2,
-              1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
+          cases=lambda rng: [([(2, 1, 3)],), ([(3, 2, 1), (2, 1, 1)],), ([(3, 5, 1), (2, 4, 2), (2, 1, 1)],),
+                             ([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2, 1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
                              ([(rng.choice((3, 5)), rng.randint(2, 3), rng.randint(1, 3))
                                for _ in range(4)],)])
 def field(chain):

@@ -397,7 +397,7 @@ speaks_for.mistakes_as_edits(
           hints=("Convolutions always round down. Which layers of torchvision's network round up?",
                  "conv1 has a window of 7, a stride of 2 and padding of 3. The poolings have no padding.",
                  "`arithmetic.output_size(n, k=3, s=2, ceil_mode=True)` for three poolings, and k=2 for the fourth."),
-          cases=lambda rng: [(224,), (223,), (230,), (232,), (240,), (rng.randint(100, 400),),
+          cases=lambda rng: [(224,), (223,), (230,), (232,), (240,), (60,), (rng.randint(100, 400),),
                              (rng.randint(100, 400),)])
 def map_sizes(size):
     """Sides of the map after conv1, pool1, pool2, pool3 and pool4 of torchvision's network: a list of five numbers.

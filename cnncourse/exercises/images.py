@@ -76,7 +76,8 @@ upright.mistakes_as_edits(
           hints=("Which of the two sides becomes `side`? The other one keeps the proportions.",
                  "Both sides are multiplied by `side` and divided by the shorter one.",
                  "The exact value may have a fraction; torchvision cuts it off, as `//` does."),
-          cases=lambda rng: [(640, 427, 256), (300, 401, 256), (21, 35, 97), (100, 160, 224), (7, 11, 5), (50, 50, 80),
+          cases=lambda rng: [(640, 427, 256), (300, 401, 256), (21, 35, 97), (100, 160, 224), (7, 11, 5),
+                             (50, 50, 80), (90, 700, 32),
                              (rng.randint(500, 900), rng.randint(150, 350), 97),
                              (rng.randint(150, 350), rng.randint(500, 900), 224)])
 def resized(width, height, side):
@@ -396,9 +397,9 @@ confusion.mistakes_as_edits(
      "The first picture is not counted."))
 
 
-def grad_case(rng: random.Random) -> tuple[Tensor, Tensor]:
+def grad_case(rng: random.Random, channels: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
-    channels, height, width = rng.randint(6, 8), rng.randint(4, 5), rng.randint(6, 7)
+    height, width = rng.randint(4, 5), rng.randint(6, 7)
     leaning = torch.linspace(-0.6, 0.6, channels)[:, None, None]  # channels that speak for the class, and against it
     return (torch.randn(channels, height, width, generator=generator).relu(),
             leaning + torch.randn(channels, height, width, generator=generator))
@@ -411,7 +412,7 @@ def grad_case(rng: random.Random) -> tuple[Tensor, Tensor]:
           cases=lambda rng: [(torch.tensor([[[1.0, -2.0]], [[3.0, 1.0]]]),
                               torch.tensor([[[-2.0, 1.0]], [[2.0, -0.5]]])),
                              (torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, 3.0]]])),
-                             grad_case(rng), grad_case(rng)])
+                             grad_case(rng, rng.randint(6, 8)), grad_case(rng, 20)])
 def grad_cam(activations, gradients):
     """The heat map of Grad-CAM, H x W, neither enlarged nor scaled. `activations`: C x H x W, a layer's output for one
     picture. `gradients`: of the same shape, of the class's score with respect to it."""

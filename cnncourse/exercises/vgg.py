@@ -252,7 +252,7 @@ fields.mistakes_as_edits(
           hints=("How many products does one output of this convolution add up?",
                  "That number n is channels that come in, times positions of the window.",
                  "He's variance is 2 / n. The deviation is its square root."),
-          cases=lambda rng: [(3, 64, 3), (128, 96, 5), (1, 2, 1), (7, 5, 9),
+          cases=lambda rng: [(3, 64, 3), (128, 96, 5), (1, 2, 1), (7, 5, 9), (6, 6, 3),
                              (rng.randint(4, 64), rng.randint(65, 99), rng.choice((3, 5, 7)))])
 def he_deviation(n_in, n_out, k):
     """The standard deviation of He's start for the weights of a k x k convolution from `n_in` to `n_out` channels."""
@@ -295,7 +295,7 @@ he_deviation.mistakes_as_edits(
           hints=("What probabilities should a network give, if it must give the same for every image?",
                  "Its best answer is how frequent each class is. An image of class k then costs -ln of that share.",
                  "Weight the cost of each class by its share of the images, and add up."),
-          cases=lambda rng: [([90, 10],), ([300, 50, 50, 100],), ([7],), ([30, 50, 20],),
+          cases=lambda rng: [([90, 10],), ([300, 50, 50, 100],), ([7],), ([30, 50, 20],), ([2, 9] * 40,),
                              ([rng.randint(1, 200) for _ in range(rng.randint(3, 8))],)])
 def blind_loss(counts):
     """The lowest cross-entropy loss that a network can reach which answers the same for every image.
@@ -371,7 +371,7 @@ def on_two_maps(layer, weight, bias, side):
                  "Make `nn.Conv2d(channels, n_out, side)`, and under `torch.no_grad()` copy into its weight "
                  "`weight.reshape(n_out, channels, side, side)`, and the bias."),
           cases=lambda rng: [weights_of_a_head(rng, *sizes) for sizes in (
-              (3, 2, 2), (5, 1, 3), (2, 3, 1), (rng.randint(3, 5), rng.randint(2, 4), rng.randint(2, 4)))],
+              (3, 2, 2), (5, 1, 3), (2, 3, 1), (2, 2, 7), (rng.randint(3, 5), rng.randint(2, 4), rng.randint(2, 4)))],
           observe=on_two_maps)
 def as_convolution(weight, bias, side):
     """A convolution that computes what a linear layer does behind `nn.Flatten`, on maps of `side` x `side` or larger.
