@@ -1241,7 +1241,7 @@ bytes_of.mistakes_as_edits(
                  "Look at the row \"convolution, 3x3\" of Table 1: what stands in its column \"#3x3 reduce\"? And what "
                  "follows each convolution, by Section 5?",
                  "A 1x1 convolution from `width` to `width` before the 3x3, and a ReLU after each of the three."),
-          cases=lambda rng: [(rng.randint(2, 4), width) for width in (6, rng.choice((15, 17)))],
+          cases=lambda rng: [(rng.randint(2, 4), width) for width in (6, rng.choice((17, 19)))],
           observe=lambda net, n_in, width: behaviour(net, torch.randn(2, n_in, 32, 32)))
 def googlenet_stem(n_in, width):
     """The first rows of GoogLeNet's Table 1: 7x7 convolution with stride 2, pooling, 1x1 convolution that keeps the
