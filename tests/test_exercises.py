@@ -257,6 +257,8 @@ def test_a_constant_error_beside_large_numbers_is_measured_against_itself():
 def test_how_wrong_numbers_relate_is_told_only_where_all_of_them_do():
     assert "right up to 20 and never larger" in exercises.relation([1, 5, 20, 20], [1, 5, 50, 70])
     assert "close to 0 whatever" in exercises.relation([1e-9, -1e-9, 0.0, 1e-9], [1, 5, 50, 70])
+    assert "cut to whole numbers" in exercises.relation([1, -1, 5, 7], [1.6, -1.7, 5.8, 7.9])
+    assert exercises.relation([torch.tensor(1.5, requires_grad=True)] * 2 + [2.5], [1.5, 1.5, 2.5]) == ""
     for wrong in ([1, 5, 20, 70], [1, 4, 20, 20], [0, 1, 16, 23]):
         assert exercises.relation(wrong, [1, 5, 50, 70]) == ""
 
@@ -422,6 +424,29 @@ def test_a_network_is_judged_by_its_gradients_and_by_what_it_does_to_its_input(a
         return nn.Sequential(nn.Linear(n, n), nn.ReLU(), nn.Linear(n, n))
 
     assert message in two.judge(answer, random.Random()).message
+
+
+class Normalised(nn.Module):
+    """A linear layer and a normalisation, with the ReLU as a function."""
+
+    def __init__(self, n, **changes):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(n, n), nn.BatchNorm1d(n, **changes)
+
+    def forward(self, x):
+        return self.norm(self.layer(x)).relu()
+
+
+@pytest.mark.parametrize("answer, message", [
+    (Normalised, "agrees"), (lambda n: Normalised(n).eval(), "comes in evaluation mode"),
+    (lambda n: Normalised(n, momentum=0.01), "momentum=0.01"), (lambda n: Normalised(n, affine=False), "affine=False")])
+def test_a_normalisation_that_differs_and_a_network_in_evaluation_mode_are_named(answer, message):
+    @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(4, n)))
+    def normalised(n):
+        return nn.Sequential(nn.Linear(n, n), nn.BatchNorm1d(n), nn.ReLU())
+
+    assert message in normalised.judge(answer, random.Random()).message
+    assert linear.judge(lambda n: nn.Linear(n, 2).eval(), random.Random()), "where the mode changes nothing"
 
 
 def test_what_goes_back_to_an_argument_that_wants_a_gradient_is_compared():

@@ -417,6 +417,10 @@ class Behaviour(dict):
         if self["the gradient of the input"] is None is not right["the gradient of the input"]:
             return ("No gradient passes through your network, so that nothing in front of it could learn. Look for "
                     "`no_grad`, `detach`, `.data`, `.item()`, numpy, or a tensor made anew.")
+        key = "whether it comes in training mode"
+        if self[key] != right[key]:
+            return ("Your network comes in evaluation mode (`eval()`), so that a training would leave out its dropout "
+                    "and use averages that nobody has measured. Return it as it was built.")
         idle = self["parameters that no gradient reaches"]
         frozen = [name for name, p in self.net.named_parameters() if name in idle and not p.requires_grad]
         if frozen:
@@ -445,12 +449,13 @@ class Behaviour(dict):
             return self.other_layer(right) or (
                 "Your network is right in evaluation and does something else in training. Look for a dropout, a "
                 "normalisation over the batch, or `self.training`.")
-        mine, others = (Counter(layer_text(m) for m in net.modules() if not list(m.children()))
-                        for net in (self.net, right.net))
-        more, missing = list(mine - others), list(others - mine)
-        if mine.total() == others.total() and more and (  # layers of two kinds, several of them: written in another way
-                len(more) == 1 or more[0].partition("(")[0] == missing[0].partition("(")[0]):
-            return f"Your network holds `{more[0]}`. The right one holds `{missing[0]}` there."
+        for kind in ("", "BatchNorm"):  # where an activation is a function and no layer, the normalisations alone
+            mine, others = (Counter(text for m in net.modules() if not list(m.children())
+                                    and (text := layer_text(m)).startswith(kind)) for net in (self.net, right.net))
+            more, missing = list(mine - others), list(others - mine)
+            if mine.total() == others.total() and more and (  # layers of two kinds: written in another way
+                    len(more) == 1 or more[0].partition("(")[0] == missing[0].partition("(")[0]):
+                return f"Your network holds `{more[0]}`. The right one holds `{missing[0]}` there."
         here, there = ([type(m).__name__ for m in net.modules()] for net in (self.net, right.net))
         extra = [kind for kind in here if ("Norm" in kind or "Drop" in kind) and kind not in there]
         return f"Your network holds a layer `{extra[0]}`. The right one has none." if extra else self.other_layer(right)
@@ -487,7 +492,7 @@ class Behaviour(dict):
         if not isinstance(mine, Tensor) or mine.shape != others.shape or mine.ndim < 3:
             return ""
         wrong = [str(c) for c in range(mine.shape[1]) if not same(mine[:, c], others[:, c])]
-        few = 2 * len(wrong) <= mine.shape[1]
+        few = wrong and 2 * len(wrong) <= mine.shape[1]
         return f"Of the channels that come out, {', '.join(wrong)} are not right." if few else ""
 
     def example(self, right: "Behaviour", call: str) -> str | None:
@@ -558,6 +563,8 @@ def relation(found: list, expected: list) -> str:
             return "The outputs of each image sum to one, so there is a softmax in your network."
     if all(isinstance(there, dict) and isinstance(here, dict) for there, here in zip(found, expected, strict=True)):
         return of_parts(found, expected)
+    if all(isinstance(here, dict) for here in expected):
+        return f"A dict with {', '.join(map(str, expected[0]))} is asked for. Your answer gives {describe(found[0])}."
     if same(found, expected):
         return ""
     kinds = [Tensor if isinstance(value, Tensor | np.ndarray) else Number if isinstance(value, Number) else
@@ -616,6 +623,8 @@ def relation(found: list, expected: list) -> str:
         errors = (a - b).abs()
         return ((a - value).abs() <= 0.01 * errors + 1e-4 * errors.max()).all()
 
+    if explained(b):
+        return ""
     if explained(0 * b):
         return "Your answer is close to 0 whatever the arguments are."
     factor = (a * b).sum() / (b * b).sum()
@@ -630,7 +639,7 @@ def relation(found: list, expected: list) -> str:
                         ("the right one with negative numbers set to zero, as a ReLU does", b.relu()),
                         ("one minus the right one", 1 - b), ("the square of the right one", b**2),
                         ("the root of the right one", b.clamp(min=0).sqrt()), ("a whole number", b.round()),
-                        ("rounded down", b.floor()), ("rounded up", b.ceil()),
+                        ("cut to whole numbers", b.trunc()), ("rounded down", b.floor()), ("rounded up", b.ceil()),
                         *((f"rounded to {n} digits behind the point", b.round(decimals=n)) for n in (1, 2, 3, 4))):
         if explained(value):
             return f"Your answer is {text} everywhere."
@@ -689,6 +698,7 @@ def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[in
     """
     if not isinstance(net, nn.Module):
         raise WrongForm(f"A network, an `nn.Module`, is asked for. Your answer gives {describe(net)}.")
+    trains = net.training
     dtype = next((p.dtype for p in net.parameters() if p.is_floating_point()), x.dtype)
     if dtype in (torch.half, torch.bfloat16):
         net, dtype = net.float(), torch.float32
@@ -738,6 +748,7 @@ def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[in
     found.update({
         "the number of parameters": sum(p.numel() for p in parameters.values()),
         "the output in evaluation": evaluated, **further, "the output in training": detached(trained),
+        "whether it comes in training mode": trains or same(evaluated, detached(trained)),
         "the input after the forward pass": given.detach(), "the gradient of the input": gradients.pop("", None),
         "parameters that no gradient reaches": [name for name in parameters if gradients.get(name) is None],
         "the gradients of the parameters": in_a_row(layers(gradients.values())),

@@ -12,7 +12,7 @@ from . import behaviour, exercise
           hints=("Only four of the thirteen layers change the size: conv1 and the three poolings.",
                  "`arithmetic.output_size(n, k, s)` gives the size behind one layer. Its result goes into the next.",
                  "conv1 is `output_size(size, 11, 4)`. Then three times a window of 3 with stride 2."),
-          cases=lambda rng: [(n,) for n in (67, 68, 73, 91, 224, 226, 227, 240, 255, 512,
+          cases=lambda rng: [(n,) for n in (67, 68, 73, 91, *range(224, 256), 512, 1200,
                                             *rng.sample(range(67, 900), 3))])
 def last_map(size):
     """How many rows has AlexNet's last map, behind pool5, for images of `size` x `size` pixels?"""
@@ -23,6 +23,11 @@ def last_map(size):
 
 
 last_map.mistakes_as_edits(
+    ("output_size(size, 11, 4)", "(size - 11) // 4", "output_size(rows, 3, 2)", "(rows - 3) // 2 + 1",
+     "In conv1 you count the steps of the window, which has one place more than it takes steps: add one, as in the "
+     "poolings."),
+    ("range(3)", "range(4)", "output_size(rows, 3, 2)", "(rows - 3) // 2 + 1",
+     "You pool once too often. There are three poolings: pool1, pool2 and pool5."),
     ("return rows", "return size // 32",
      "You divided by the product of the strides. A window has a size too: near the edge there is no room for it."),
     ("return rows", "return round(6 * size / 227)",
@@ -71,7 +76,8 @@ last_map.mistakes_as_edits(
                  "output see in a grouped one?",
                  "An output sees n_in / groups channels in place of n_in: `n_in - n_in // groups` are saved."),
           cases=lambda rng: [(rng.randint(2, 20) * g, rng.randint(2, 20) * g, rng.choice((3, 5)),
-                              rng.randint(13, 27), g) for g in (2, 3, 4)] + [(4, 6, 3, 7, 2), (2, 3, 5, 1, 1)])
+                              rng.randint(13, 27), g) for g in (2, 3, 4)] + [
+              (4, 6, 3, 7, 2), (2, 3, 5, 1, 1), (48, 32, 3, 5, 16)])
 def saved(n_in, n_out, k, size, groups):
     """How many MACs does a convolution save by `groups`? Kernels are k x k, the output map has size x size pixels."""
     return size**2 * k**2 * n_out * (n_in - n_in // groups)
@@ -125,7 +131,8 @@ def loud_maps(rng, *shape):
           cases=lambda rng: [(loud_maps(rng, batch, channels, *size), n, rng.randint(10, 99) / 10000,
                               rng.randint(60, 90) / 100, rng.randint(15, 30) / 10)
                              for batch, channels, size, n in ((1, 6, (1, 1), 3), (2, 9, (4, 5), 5), (3, 12, (2, 1), 3),
-                                                              (1, 3, (2, 3), 5), (2, 4, (3, 2), 1))])
+                                                              (1, 3, (2, 3), 5), (2, 4, (3, 2), 1),
+                                                              (1, 70, (1, 1), 3))])
 def normalise(a, n, alpha, beta, k):
     """Local response normalisation as the paper prints it, on maps `a` of N x C x H x W; n is odd."""
     out = torch.empty_like(a)
@@ -136,6 +143,8 @@ def normalise(a, n, alpha, beta, k):
 
 
 normalise.mistakes_as_edits(
+    ("near.square().sum(dim=1)", "(near.square().sum(dim=1) - a[:, i] ** 2)",
+     "You leave out the channel itself. It is one of the n."),
     ("alpha *", "alpha / n *",
      "Your alpha is divided by n, which gives the mean of the squares. PyTorch's layer does that; the paper prints a "
      "sum."),
@@ -281,7 +290,7 @@ class ConvolutionsSideBySide(nn.Module):
           hints=("At how many places can the upper edge of the window be, and at how many its left edge?",
                  "Try small numbers: a window of 2 in a row of 3 pixels stands at two places.",
                  "`height - crop + 1` places down, `width - crop + 1` places across, and each window twice."),
-          cases=lambda rng: [(3, 2, 2), (256, 256, 224), (300, 256, 224), (256, 341, 227)] + [
+          cases=lambda rng: [(3, 2, 2), (256, 256, 224), (300, 256, 224), (256, 341, 227), (1500, 1200, 1100)] + [
               (rng.randint(40, 60), rng.randint(61, 90), rng.randint(20, 39)) for _ in range(3)])
 def views(height, width, crop):
     """How many different windows of crop x crop pixels does a photograph of height x width pixels hold, mirrored ones
@@ -342,7 +351,7 @@ def colours(rng, n):
                  "The shift of one image is `directions @ (strength * spread)`: so much of each column.",
                  "For all images at once: `(strengths * spread) @ directions.T` is N x 3. Two more axes of length 1 "
                  "make it fit to N x 3 x H x W."),
-          cases=lambda rng: [colours(rng, n) for n in (1, 3, 4)])
+          cases=lambda rng: [colours(rng, n) for n in (1, 3, 4, 9)])
 def relight(images, directions, spread, strengths):
     """PCA colour noise on a batch. images: N x 3 x H x W; directions: 3 x 3, one a column; spread: 3 standard
     deviations; strengths: N x 3, for each image how many standard deviations along each direction. Do not clip."""
@@ -406,7 +415,8 @@ def masked(rng, rows, p, training):
                  "share that was kept."),
           cases=lambda rng: [masked(rng, rows, p, training)
                              for rows, p in ((1, 0.5), (1, 0.2), (7, rng.randint(60, 90) / 100))
-                             for training in (True, False)])
+                             for training in (True, False)]
+              + [(masked(rng, 2, 0.3, False)[0], torch.ones(2, 6, dtype=torch.bool), 0.3, False)])
 def paper_dropout(x, keep, p, training):
     """Dropout as the paper scales it. x: outputs N x C; keep: of the same shape, false for what is dropped; p: the
     probability of being dropped."""

@@ -5,12 +5,13 @@ symptom and leave the program wrong.
 """
 
 import io
+import math
 import zipfile
 from contextlib import suppress
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ..models.resnet import Basic, zero_padding
 from . import WrongForm, behaviour, exercise, named, same, tensors
@@ -87,7 +88,7 @@ head.mistakes_as_edits(
                  "In Python the indentation alone says what belongs to what.",
                  "`forward` must begin in the same column as `__init__`. Move it, and change nothing in it."),
           cases=lambda rng: [(width,) for width in (5, rng.randint(6, 9))],
-          observe=lambda net, width: behaviour(net, torch.randn(4, 1, 6, 7)))
+          observe=lambda net, width: behaviour(net, torch.randn(4, 1, 6, 7), torch.randn(1, 1, 6, 7)))
 def small_net(width):
     """A 3x3 convolution with padding 1 from 1 to `width` channels, a ReLU, the mean of each map, and a linear layer to
     ten classes."""
@@ -131,7 +132,7 @@ small_net.mistakes_as_edits(
                  "Round brackets call, square brackets look something up.",
                  "The second argument is the axis along which to join. Keep both arguments, change the brackets."),
           cases=lambda rng: [(leaves(rng, *[shape] * n),) for n, shape in (
-              (2, (1, 2, 1, 3)), (1, (2, 3, 4, 5)), (rng.randint(3, 5), (2, 3, 4, 5)))])
+              (2, (1, 2, 1, 3)), (1, (2, 3, 4, 5)), (rng.randint(3, 5), (2, 3, 4, 5)), (7, (1, 1, 2, 1)))])
 def joined(branches):
     """The outputs of several branches, all of the same shape N x C x H x W, one behind the other along the channels,
     after a ReLU."""
@@ -161,7 +162,7 @@ joined.mistakes_as_edits(
           hints=("Two matrices are named, four numbers. Which one is yours, and which comes from the images?",
                  "Each of the five blocks halves the map. How large is the last one for images of 64 pixels?",
                  "The linear layer takes `16 * (size // 32) ** 2` numbers."),
-          cases=lambda rng: [(64,), (32,), (96,)],
+          cases=lambda rng: [(64,), (32,), (96,), (128,)],
           observe=lambda net, size: sized(net, torch.randn(2, 3, size, size)))
 def vgg_for(size):
     """A small VGG for images of `size` by `size` pixels, a multiple of 32: five blocks of convolution, ReLU and
@@ -193,7 +194,8 @@ vgg_for.mistakes_as_edits(
           hints=("How many rows has the first matrix of the message, and how many images has the batch?",
                  "`view` is told the number of rows, and fits the columns to it. Who tells it?",
                  "The number of images is `len(maps)`; or let `maps.flatten(1)` keep the first axis as it is."),
-          cases=lambda rng: [tuple(leaves(rng, (n, 4, 4, 4), (64, 10))) for n in (8, 16, rng.randint(2, 7), 1, 20)])
+          cases=lambda rng: [tuple(leaves(rng, (n, *sides), (math.prod(sides), classes))) for n, sides, classes in (
+              *((n, (4, 4, 4), 10) for n in (8, 16, rng.randint(2, 7), 1, 20)), (3, (2, 3, 5), 7))])
 def logits(maps, weight):
     """The last layer by hand: each image's maps, C x H x W, written in one row, times the matrix `weight`. One row
     comes out for each image, however many there are."""
@@ -203,6 +205,8 @@ def logits(maps, weight):
 
 logits.as_it_came("maps.flatten(1)", "maps.view(batch_size, -1)")
 logits.mistakes_as_edits(
+    ("maps.flatten(1)", "maps.view(-1, 64)",
+     "64 is what an image has in these maps alone. Keep the first axis, and others fit as well."),
     ("maps.flatten(1)", "maps.view(8, -1)",
      "Another fixed number. It fits a batch of 8 images and no other: the next set of images will have another "
      "remainder."),
@@ -223,7 +227,7 @@ logits.mistakes_as_edits(
           hints=("How large is the map that reaches the pooling, and how large is its window?",
                  "The window was right for three stages. What does one stage more do to the map?",
                  "Whatever its size, the whole map is to be averaged: `nn.AdaptiveAvgPool2d(1)`."),
-          cases=lambda rng: [(4,), (5,), (3,), (2,)],
+          cases=lambda rng: [(4,), (5,), (3,), (2,), (1,), (6,)],
           observe=lambda net, stages: sized(net, torch.randn(2, 3, 32, 32)))
 def pooled(stages):
     """For images of 32 by 32 pixels: `stages` convolutions with ReLU, of which all but the first halve the map and
@@ -304,7 +308,7 @@ added.mistakes_as_edits(
           hints=("Write down the size that each of the two summands has, and the size that each should have.",
                  "With stride 2 the map of 32 pixels should come out with 16. Which summand has not 16, and why?",
                  "A block halves its map once: only the first of the two 3x3 convolutions has the stride."),
-          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 7), stride) for stride in (2, 1, 3)],
+          cases=lambda rng: [*((rng.randint(2, 4), rng.randint(5, 7), stride) for stride in (2, 1, 3)), (3, 3, 1)],
           observe=lambda net, n_in, n_out, stride: behaviour(net, torch.randn(2, n_in, 36, 72)))
 class Block(nn.Module):
     """A residual block. Residual: 3x3 convolution with the stride, normalisation, ReLU, 3x3 convolution, normalisation.
@@ -323,6 +327,8 @@ class Block(nn.Module):
 
 Block.as_it_came("n_out, n_out, 3", "n_out, n_out, 3, stride")
 Block.mistakes_as_edits(
+    ("1, stride, bias=False), nn.BatchNorm2d(n_out))", "1, stride, bias=False))",
+     "The shortcut has lost its normalisation."),
     ("n_out, n_out, 3", "n_out, n_out, 3, stride", "1, stride", "1, stride**2",
      "Both summands agree now, on the wrong size: with stride 2 the map comes out with a quarter of its rows and "
      "columns. Which of the two was right as it came?"),
@@ -387,10 +393,11 @@ def at_the_start(net, width):
         raise WrongForm("A network, an `nn.Module`, is asked for.")
     pictures = (torch.randn(16, 3, 1, 1) + 0.5 * torch.randn(16, 3, 8, 8)).double()  # each of another colour
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)]
-    outputs = []
+    outputs, read = [], []
 
     def remember(layer, inputs, output):
         outputs.append(output)
+        read.append(inputs[0])
         return output.clone()  # which a ReLU may overwrite
 
     def amount(values):
@@ -403,6 +410,7 @@ def at_the_start(net, width):
         differ = amount(net.double().train()(pictures))  # float32 rounds the smallest to 0
     arrives = amount(outputs[-1]) if outputs else "nothing"
     outputs.clear()
+    read.clear()
     logits = net.eval()(pictures)
     for hook in hooks:
         hook.remove()
@@ -410,6 +418,8 @@ def at_the_start(net, width):
     return {"the number of 3x3 convolutions": len(convolutions),
             "their output channels": sorted({layer.out_channels for layer in convolutions}),
             "the number of those that a ReLU follows": sum((g == 0).float().mean().item() > 0.01 for g in gradients),
+            "whether a shortcut passes a convolution": not any("Norm" in type(m).__name__ for m in net.modules())
+            and not all(torch.equal(there, here.relu()) for there, here in zip(read[1:], outputs, strict=False)),
             "the number of classes": logits.shape[1],
             "what the logits of different images differ by": differ,
             "what of it the last convolution still sees": arrives,
@@ -421,7 +431,7 @@ def at_the_start(net, width):
                  "PyTorch's own initial weights are too small for a ReLU: each layer passes on less than half of it.",
                  "`nn.init.kaiming_normal_` on each convolution's weight, with `nonlinearity=\"relu\"`; or a "
                  "`nn.BatchNorm2d` behind each convolution."),
-          cases=lambda rng: [(24,), (rng.randint(24, 32),)], observe=at_the_start)
+          cases=lambda rng: [(rng.randint(24, 32),), (64,)], observe=at_the_start)
 def deep(width):
     """Sixteen 3x3 convolutions to `width` channels, each followed by a ReLU, the mean of each map and a linear layer to
     two classes. Before any training the logits of different images already differ, by more than 0.002 and less than 100
@@ -648,11 +658,12 @@ def batches_of(*sizes, classes=4):
     return [(torch.randn(n, 3, 6, 6), torch.randint(classes, (n,))) for n in sizes]
 
 
-def network_with_batchnorm(channels=3, classes=4):
-    """A small network whose running averages have moved."""
+def network_with_batchnorm(channels=3, classes=4, gain=1):
+    """A small network whose running averages have moved. gain: of its last weights."""
     net = nn.Sequential(nn.Conv2d(channels, 5, 3), nn.ReLU(), nn.BatchNorm2d(5), nn.Flatten(), nn.Linear(80, classes))
     for _ in range(3):
         net(1 + 2 * torch.randn(16, channels, 6, 6))
+    net[-1].weight.data *= gain
     return net
 
 
@@ -679,7 +690,9 @@ def seen_of_head(head, channels, size, classes):
         maps, fits = torch.randn(size**2, channels, side, side, requires_grad=True), "as asked"
         with suppress(Exception):  # the linear layer refuses them, as it should
             rows = head(maps)
-            if len(rows) != len(maps):
+            if not isinstance(rows, Tensor):
+                fits = "neither an error nor a tensor"
+            elif len(rows) != len(maps):
                 fits = f"{len(rows)} rows for {len(maps)} images"
             elif not rows.requires_grad or not torch.autograd.grad(rows.sum(), maps)[0].all():
                 fits = "rows on which some pixels have no effect"
@@ -780,7 +793,8 @@ def pixels_of(*sizes):
                  "`Normalize(mean, std)` subtracts and divides. It measures nothing.",
                  "Measure `training / 255` over images, rows and columns, `dim=(0, 2, 3)`, and normalise `images` with "
                  "these numbers."),
-          cases=lambda rng: [made(rng, pixels_of, 64, n) for n in (9, 1)])
+          cases=lambda rng: [(training // darker, images) for n, darker in ((9, 1), (1, 1), (9, 8))
+                             for training, images in [made(rng, pixels_of, 64, n)]])
 def standardised(training, images):
     """Images, N x 3 x H x W with pixels from 0 to 255, made ready for a network: in each channel the training images
     would get mean 0 and deviation 1. `training`: the training images; `images`: those to be changed."""
@@ -793,6 +807,11 @@ standardised.as_it_came("    pixels = training / 255\n", "",
                         "(statistic(dim=(0, 2, 3)).reshape(3, 1, 1) for statistic in (pixels.mean, pixels.std))",
                         "torch.zeros(3, 1, 1), torch.ones(3, 1, 1)")
 standardised.mistakes_as_edits(
+    ("(images / 255 - mean) / std", "images / 255 / std", "The pixels are divided, and the mean is not subtracted."),
+    ("(images / 255 - mean) / std",
+     "(images / 255 - (images / 255).mean((2, 3), keepdim=True)) / (images / 255).std((2, 3), keepdim=True)",
+     "Each image is normalised by itself, so that a dark one cannot be told from a bright one. Measure the training "
+     "images, all together."),
     ("training / 255", "images / 255",
      "The numbers are measured on `images` themselves. Then the same photograph looks different in another batch, "
      "and the network meets test images that were shifted in another way than those it learned from."),
@@ -838,7 +857,8 @@ standardised.mistakes_as_edits(
                  "A sum is n times a mean, so PyTorch's layer needs `alpha * n`."),
           cases=lambda rng: [(50 * made(rng, torch.randn, 2, c, 4, 5), n, alpha, beta, k)
                              for c, n, alpha, beta, k in ((9, 5, 3e-4, 0.75, 2.0), (9, 3, 1e-4, 0.75, 2.0),
-                                                          (9, 7, 1e-4, 0.5, 1.5), (2, 5, 3e-4, 1.0, 1.0))])
+                                                          (9, 7, 1e-4, 0.5, 1.5), (2, 5, 3e-4, 1.0, 1.0),
+                                                          (9, 3, 1e-4, 0.75, 0.5))])
 def response_norm(x, n, alpha, beta, k):
     """Local response normalisation as AlexNet's paper prints it: each value is divided by (k + alpha * s) ** beta,
     where s is the sum of the squares at the same pixel in n neighbouring channels."""
@@ -876,7 +896,7 @@ response_norm.mistakes_as_edits(
                  "Compare with `!=`. And a layer that is never used should not be built: decide in `__init__`, from "
                  "`n_in`, `n_out` and `stride`."),
           cases=lambda rng: [(n, m, stride) for n in [rng.randint(3, 5)]
-                             for m, stride in ((n, 1), (n, 2), (2 * n, 1), (2 * n, 2))],
+                             for m, stride in ((n, 1), (n, 2), (2 * n, 1), (2 * n, 2), (n, 3))],
           observe=lambda net, n_in, n_out, stride: behaviour(net, torch.randn(2, n_in, 8, 8)))
 class ProjectionBlock(nn.Module):
     """y = relu(residual(x) + shortcut(x)). The shortcut is a 1x1 convolution where the shape changes, and x itself
@@ -962,7 +982,7 @@ SumBlock.mistakes_as_edits(
                  "The first block is there before the loop begins.",
                  "`range(depth - 1)`."),
           cases=lambda rng: [(n, 2 * n, depth, stride) for n in [rng.randint(2, 4)]
-                             for depth, stride in ((3, 2), (1, 2), (2, 1))],
+                             for depth, stride in ((3, 2), (1, 2), (2, 1))] + [(3, 3, 2, 1)],
           observe=lambda net, n_in, n_out, depth, stride: behaviour(net, torch.randn(2, n_in, 8, 8)))
 def blocks_in_stage(n_in, n_out, depth, stride):
     """A stage of `depth` blocks. The first goes from `n_in` to `n_out` channels with the stride; the others keep the
@@ -975,6 +995,7 @@ def blocks_in_stage(n_in, n_out, depth, stride):
 
 blocks_in_stage.as_it_came("depth - 1", "depth")
 blocks_in_stage.mistakes_as_edits(
+    ("depth - 1", "2", "A stage has three blocks here, whatever `depth` says."),
     ("for _ in range(depth - 1):\n        blocks.append(Basic(n_out, n_out, 1, zero_padding))",
      "blocks += [Basic(n_out, n_out, 1, zero_padding)] * (depth - 1)",
      "The number of blocks is right, but a list times a number repeats one object: the later blocks share one set of "
@@ -1220,7 +1241,7 @@ bytes_of.mistakes_as_edits(
                  "Look at the row \"convolution, 3x3\" of Table 1: what stands in its column \"#3x3 reduce\"? And what "
                  "follows each convolution, by Section 5?",
                  "A 1x1 convolution from `width` to `width` before the 3x3, and a ReLU after each of the three."),
-          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)) for _ in range(2)],
+          cases=lambda rng: [(rng.randint(2, 4), width) for width in (6, rng.choice((17, 19)))],
           observe=lambda net, n_in, width: behaviour(net, torch.randn(2, n_in, 32, 32)))
 def googlenet_stem(n_in, width):
     """The first rows of GoogLeNet's Table 1: 7x7 convolution with stride 2, pooling, 1x1 convolution that keeps the
@@ -1263,9 +1284,10 @@ googlenet_stem.mistakes_as_edits(
 
 # 26. Three at once
 
-def dim_and_bright(n):
-    """Random images (1 x 6 x 6, pixels below 115), some much darker than others, and labels."""
-    return ((torch.rand(n, 1, 6, 6) * torch.linspace(30, 115, n).reshape(n, 1, 1, 1)).byte(), torch.randint(4, (n,)))
+def dim_and_bright(n, brightest):
+    """Random images (1 x 6 x 6, pixels below `brightest`), some much darker than others, and labels."""
+    light = torch.linspace(30, brightest, n).reshape(n, 1, 1, 1)
+    return (torch.rand(n, 1, 6, 6) * light).byte(), torch.randint(4, (n,))
 
 
 @exercise(minutes=10, level="hard",
@@ -1273,8 +1295,9 @@ def dim_and_bright(n):
                  "other neighbours, and one gives it another weight.",
                  "Follow one image: its pixels before the network, the network itself, its share of the result.",
                  "Divide by 255; `net.eval()`; and let each batch count by its number of images."),
-          cases=lambda rng: [(*made(rng, lambda: (network_with_batchnorm(channels=1), *dim_and_bright(
-              rng.randint(17, 21)))), size) for size in (4, 8)],
+          cases=lambda rng: [(*made(rng, lambda n, brightest: (network_with_batchnorm(1, gain=10), *dim_and_bright(
+              n, brightest)), rng.randint(17, 21), brightest), size)
+                             for size, brightest in ((4, 115), (8, 115), (8, 255))],
           observe=lambda pair, *case: {name: as_tensor(value) for name, value in
                                        named("the mean loss", "the accuracy")(pair).items()})
 def evaluation_report(net, images, labels, batch_size):
@@ -1305,6 +1328,9 @@ evaluation_report.as_it_came("    net.eval()\n", "", "loss = accuracy = 0.0", "l
                              "return loss, accuracy",
                              "return sum(losses) / len(losses), sum(accuracies) / len(accuracies)")
 evaluation_report.mistakes_as_edits(
+    ("loss += share", "loss += 1 / len(labels.split(batch_size))",
+     "The accuracy counts each image once. The loss still counts each batch once, however small the last one is."),
+    ("batch / 255", "batch / 256", "You divide by 256. The largest value of a byte is 255."),
     (*wrong_scale,
      "Two of three are found. The one that is left stands before the network: what does a dark image look like when "
      "it is alone in its batch, and what beside a bright one?"),

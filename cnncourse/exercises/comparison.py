@@ -28,6 +28,8 @@ def mean_and_deviation(values):
 
 
 mean_and_deviation.mistakes_as_edits(
+    ("sum(values) / len(values)", "sum(values) / (len(values) - 1)",
+     "You divide by one less in the mean as well. That belongs to the deviation alone."),
     ("(len(values) - 1)", "len(values)",
      "You divided by the number of seeds. These seeds are a sample, and their mean comes from the sample too: divide "
      "by one less."),
@@ -70,7 +72,9 @@ def contests(rng):
     some have equal means, equal best or equal worst runs."""
     return [([[0.92, 0.9], [0.88, 0.91], [0.88, 0.8], [0.5, 0.6], [0.75, 0.1]],),
             ([[0.25, 0.75], [0.5, 0.5], [0.75, 0.5], [0.5, 0.625], [0.875, 0.875], [0.25, 0.25]],), ([[0.5], [0.75]],),
-            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],), ([[0.875, 0.5], [0.625, 0.5625]],)] + [
+            ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],),
+            ([[0.5, 0.25], [0.25, 0.5], [1.0, 0.75]],), ([[0.5, 0.499], [0.501, 0.502]],),
+            ([[0.875, 0.5], [0.625, 0.5625]],)] + [
         ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
 
@@ -87,6 +91,12 @@ def passing_pairs(runs):
 
 
 passing_pairs.mistakes_as_edits(
+    ("sum(min(a) > max(b) or min(b) > max(a) for a, b in combinations(runs, 2))",
+     "sum(any(min(a) > max(b) for b in runs) for a in runs)",
+     "You count the networks that are ahead of some other one. Asked are pairs."),
+    ("min(a) > max(b) or min(b) > max(a)",
+     "all(x > y for x, y in zip(a, b, strict=False)) or all(x < y for x, y in zip(a, b, strict=False))",
+     "You compare seed by seed. The rule sets the worst run of one against the best of the other, whatever the seeds."),
     ("sum(", "2 * sum(", "You counted each pair twice, as A against B and as B against A."),
     (" or min(b) > max(a)", "",
      "You asked only whether the network that stands first in the list is ahead. The later one may be ahead as well."),
@@ -142,7 +152,8 @@ passing_pairs.mistakes_as_edits(
           hints=("How many MACs per image has the first network used after all its epochs?",
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
-          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49)] + [
+          cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49),
+                             (900, 50, 2)] + [
               (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
@@ -187,16 +198,17 @@ def tower(width):
 
 def near_the_middle(rng):
     """Targets near the middle between two widths: a count that is wrong by `off` chooses the other one from there on.
-    A wrong count is too small by 10 (the last bias), 7 w, 7 w + 10, 18 w (a grey image), 30 w, 40 w + 10 or 74 w."""
+    A wrong count is too small by 10 (the last bias), 7 w, 7 w + 10, 18 w (a grey image), 30 w, 36 w, 40 w + 10 or 74 w.
+    22 below the middle a width with a fraction is rounded the other way."""
     width = rng.randint(5, 7)
     middle = (tower(width) + tower(width + 1)) // 2
-    wrong = [10, 7 * width + 3, 7 * width + 13, 18 * width + 9, 30 * width + 15, 40 * width + 30,
+    wrong = [10, 22, 7 * width + 3, 7 * width + 13, 18 * width + 9, 30 * width + 15, 36 * width + 18, 40 * width + 30,
              74 * width + 60]
     off = [1] + [(a + b) // 2 for a, b in zip(wrong, wrong[1:], strict=False)]
     large = rng.randint(20, 30)
     return [(middle - n,) for n in off] + [(middle + 1,), (tower(large) + 1,), (tower(large) - 1,),
                                            ((tower(large) + tower(large + 1)) // 2 - 100,)] + [
-        (tower(n),) for n in (150, 200)]  # a search may end too early
+        (tower(n),) for n in (1, 150, 200)]  # a search may end too early
 
 
 @exercise(minutes=10, level="medium",
@@ -249,6 +261,10 @@ matching_width.mistakes_as_edits(
     ("min(range(1, 500), key=lambda width: abs(count(width) - target))", "max(1, round((target / 90) ** 0.5))",
      "You took the parameters to be 90 times the square of the width. The other terms count as well: biases, the first "
      "convolution, the linear layer."),
+    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
+     "max(1, round((-74 + (74**2 + 360 * (target - 10)) ** 0.5) / 180))",
+     "You solve for the width and round it. Between two widths the parameters grow faster and faster, so the nearest "
+     "width is not always the one with the nearest number of parameters: compare the numbers."),
     ("range(1, 500)", "range(2, 500, 2)", "You tried even widths only. Odd ones are allowed."),
     ("range(1, 500)", "range(1, 20)", "Your search ends too early: the width may be larger."))
 
@@ -266,7 +282,7 @@ def answers(rng, ranks, classes):
                  "k = 1 and k = 5; `.item()` makes a number of it."),
           cases=lambda rng: [answers(rng, *case) for case in (
               ([0, 0, 0, 1, 2, 4, 5, 9, 3, 3], 12), ([0, 0, 1, 4, 5, 6, 3, 3, 3, 3, 3, 3], 7), ([0], 9), ([5], 8),
-              ([0, 4, 7, 5], 10))],
+              ([0, 4, 7, 5], 10), ([5, 0, 4, 6, 5], 30))],
           observe=named("the top-1 error", "the top-5 error"))
 def error_rates(logits, labels):
     """Top-1 and top-5 error of logits (N x classes) and labels (N): a tuple of two numbers between 0 and 1."""
@@ -276,6 +292,9 @@ def error_rates(logits, labels):
 
 
 error_rates.mistakes_as_edits(
+    ("top1, top5 = hits[:, 0].float().mean().item(), hits.any(dim=1).float().mean().item()",
+     "top1, top5 = 1 - (~hits[:, 0]).sum().item(), 1 - (~hits.any(dim=1)).sum().item()",
+     "You count the images with a wrong answer. An error is their share: divide by the number of images."),
     ("1 - top1, 1 - top5", "top1, top5", "These are the accuracies. An error is the share of wrong answers."),
     ("1 - top1, 1 - top5", "1 - top5, 1 - top1", "Both errors are right, but the top-1 error comes first."),
     ("1 - top5", "1 - top1",
@@ -288,7 +307,8 @@ error_rates.mistakes_as_edits(
     ("hits.any(dim=1)", "torch.isin(labels, logits.topk(5, dim=1).indices)",
      "You look for each label among the five classes of *all* images. Compare it with the five of its own row."),
     ("hits.any(dim=1)", "hits.all(dim=1)",
-     "You ask that all five be the right class. One label can agree with one of them: *any*."),
+     "Your top-5 error is always 1. Either you ask that all five be the right class, where one label can agree with "
+     "one of them (*any*); or you compare the label with the scores (`values`) in place of their places (`indices`)."),
     ("hits.any(dim=1).float()", "hits.float()",
      "You average over the five places as well. Ask of each image whether any of the five is right, then average."),
     (".mean().item(), hits", ".sum().item() / logits.shape[1], hits", "any(dim=1).float().mean().item()",
@@ -329,7 +349,7 @@ def teams(rng):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return [([Member(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
-                for widths in ((5, 9), (6, 8, 11), (7,))]
+                for widths in ((5, 9), (6, 8, 11), (7,), (4, 5, 6, 7, 8))]
 
 
 @exercise(minutes=12, level="hard",

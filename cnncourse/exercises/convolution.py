@@ -26,7 +26,8 @@ def of_kernel(kernel, rows, columns):
                  "An output is a sum over the window around it. A 1 to the right of the middle fetches the pixel from "
                  "the right. Where does the picture go then?",
                  "To move the picture to the right, fetch from the left: the column of the 1 is `2 - columns`."),
-          cases=lambda rng: [(1, 2), (-2, 1), (0, -1), (2, 0), (-1, -2), (rng.randint(-2, 2), rng.randint(-2, 2))],
+          cases=lambda rng: [(1, 2), (-2, 1), (0, -1), (2, 0), (-1, -2), (0, 0),
+                             (rng.randint(-2, 2), rng.randint(-2, 2))],
           observe=of_kernel)
 def mover(rows, columns):
     """A kernel, a tensor of 5 x 5, that moves a picture down by `rows` and right by `columns`. Both lie between -2 and
@@ -144,7 +145,7 @@ strided.mistakes_as_edits(
                  "Collect the pixels of all windows in a set, so that none counts twice. What is missing from `n`?"),
           cases=lambda rng: [(10, 3, 4), (11, 3, 5), (12, 5, 2), (10, 3, 3), (13, 3, 5), (9, 5, 2), (1, 1, 1), (6, 1,
               7),
-                             (23, 4, 6), (rng.randint(12, 40), rng.randint(1, 6), rng.randint(1, 8))])
+                             (23, 4, 6), (3, 3, 5), (rng.randint(12, 40), rng.randint(1, 6), rng.randint(1, 8))])
 def never_seen(n, k, s):
     """How many of `n` pixels in a row lie in no window, for kernel `k` and stride `s`, without padding? The stride may
     be larger than the kernel."""
@@ -153,6 +154,10 @@ def never_seen(n, k, s):
 
 
 never_seen.mistakes_as_edits(
+    ("n - len(seen)", "max(0, s - k) * ((n - k) // s) + n % s",
+     "What is left over at the right edge is `(n - k) % s`: the last window begins where one still fits."),
+    ("n - len(seen)", "n - ((n - k) // s + 1) * min(k, s)",
+     "You count min(k, s) new pixels for each window. The last window has no neighbour behind it and shows all its k."),
     ("n - len(seen)", "(n - k) % s",
      "You count the remainder at the right edge. Where the stride is larger than the kernel, pixels are also lost "
      "between two windows."),
@@ -203,7 +208,7 @@ def convolution(layer):
                  "It covers d(k-1)+1. Such a window costs d(k-1) rows, and padding gives back two for each unit. "
                  "Divide with `//`: layers take whole numbers only.",
                  "`nn.Conv2d(n_in, n_out, k, padding=..., dilation=d)`. Try your padding with k = 3 and with k = 5."),
-          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1),
+          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1), (1, 2, 3, 5),
                              (rng.randint(1, 4), rng.randint(1, 4), rng.choice((3, 5)), 3)],
           observe=lambda net, n_in, n_out, k, d: behaviour(convolution(net), torch.randn(2, n_in, 45, 47),
                                                            torch.randn(1, n_in, 21, 20)))
@@ -302,8 +307,8 @@ stem.mistakes_as_edits(
                  "A kernel with dilation covers d(k-1)+1 outputs of the layer before. It adds one less than that, in "
                  "jumps.",
                  "`field + d * (k - 1) * jump`; the jump grows by the stride alone."),
-          cases=lambda rng: [([(2, 1, 3)],), ([(3, 2, 1), (2, 1, 1)],), ([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2,
-              1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
+          cases=lambda rng: [([(2, 1, 3)],), ([(3, 2, 1), (2, 1, 1)],), ([(3, 5, 1), (2, 4, 2), (2, 1, 1)],),
+                             ([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2, 1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
                              ([(rng.choice((3, 5)), rng.randint(2, 3), rng.randint(1, 3))
                                for _ in range(4)],)])
 def field(chain):

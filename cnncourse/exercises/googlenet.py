@@ -27,7 +27,8 @@ def random_row(rng):
           hints=("Which of the convolutions write into the output, and which into the next convolution?",
                  "Each branch ends with one convolution. What `torch.cat` stacks are its channels.",
                  "Four numbers are added: `one`, `pool`, and the second of each pair."),
-          cases=lambda rng: [(192, *TABLE["3a"]), (832, *TABLE["5b"]), random_row(rng), random_row(rng)])
+          cases=lambda rng: [(192, *TABLE["3a"]), (832, *TABLE["5b"]), random_row(rng), random_row(rng),
+                             (480, 64, (97, 131), (18, 33), 37)])
 def channels_out(n_in, one, three, five, pool):
     """Channels that an Inception module gives out. `three` and `five` are pairs: (after reduction, after window)."""
     return one + three[1] + five[1] + pool
@@ -74,7 +75,7 @@ def budget(rng, k):
                  "The 1x1 costs n_in * r. The window costs k * k * r * n_out.",
                  "Both are multiples of r. How often does their common factor fit into `macs`?"),
           cases=lambda rng: [(192, 128, 3, 129_024), (192, 32, 5, 16_000), (7, 3, 3, 195), (10, 2, 3, 1125),
-                             budget(rng, 3), budget(rng, 5)])
+                             (100, 50, 3, 400), (3, 1, 1, 50_002), budget(rng, 3), budget(rng, 5)])
 def reduce_to(n_in, n_out, k, macs):
     """The largest number of channels to which a 1x1 convolution may reduce `n_in`, so that it and the k x k convolution
     to `n_out` channels behind it cost at most `macs` multiply-accumulates a position.
@@ -107,6 +108,10 @@ reduce_to.mistakes_as_edits(
      "You multiply the two costs. They are spent one after the other: add them, then divide."),
     ("macs // (n_in + k * k * n_out)", "(macs - n_in) // (k * k * n_out)",
      "You pay for one channel of the 1x1 convolution. It makes as many as you reduce to, and each costs n_in."),
+    ("macs // (n_in + k * k * n_out)", "max(1, macs // (n_in + k * k * n_out))",
+     "You never go below 1, or your search begins there. Where one channel costs more than `macs`, none fits: 0."),
+    ("macs // (n_in + k * k * n_out)", "min(n_in, macs // (n_in + k * k * n_out))",
+     "You never go above n_in. The task sets no limit but the cost."),
     ("macs // (n_in + k * k * n_out)", "min(n_in // 2, macs // (n_in + k * k * n_out))",
      "You never go above half of n_in. The task sets no limit but the cost."),
     ("n_in + k * k * n_out", "k * k * (n_in + n_out)",
@@ -121,7 +126,7 @@ reduce_to.mistakes_as_edits(
                  "the writing.",
                  "Pooling: `nn.MaxPool2d(3, stride=1, padding=1)`, then a 1x1 convolution to `pool` channels. The last "
                  "line is `torch.cat([...], dim=1)`."),
-          cases=lambda rng: [random_row(rng) for _ in range(3)],
+          cases=lambda rng: [random_row(rng), random_row(rng), (13, 3, (5, 4), (5, 7), 6)],
           observe=lambda net, n_in, one, three, five, pool: behaviour(
               net, torch.randn(2, n_in, 7, 9), torch.randn(1, n_in, 1, 6),
               merged=((one, three[0], five[0]), (three[0], five[0]), (one, three[0]), (one, five[0]))))
@@ -220,7 +225,8 @@ def maps_and_matrix(rng, n, n_in, n_out, height, width):
                  "Multiply by the matrix transposed, add the bias, and bring the channels back with "
                  "`permute(0, 3, 1, 2)`."),
           cases=lambda rng: [map_and_weights(rng), map_and_weights(rng), maps_and_matrix(rng, 1, 2, 3, 1, 2),
-                             maps_and_matrix(rng, 2, 1, 3, 2, 1), maps_and_matrix(rng, 2, 3, 1, 1, 1)])
+                             maps_and_matrix(rng, 2, 1, 3, 2, 1), maps_and_matrix(rng, 2, 3, 1, 1, 1),
+                             maps_and_matrix(rng, 9, 4, 4, 3, 4)])
 def per_pixel(x, weight, bias):
     """What a 1x1 convolution gives, as a matrix product. x: N x C x H x W, weight: n_out x C x 1 x 1, bias: n_out."""
     return (x.permute(0, 2, 3, 1) @ weight[:, :, 0, 0].T + bias).permute(0, 3, 1, 2)
@@ -269,7 +275,8 @@ def loss_with_graph(loss, outputs, labels, training):
                  "`F.cross_entropy(logits, labels)` gives the loss of one output. There is one for each output.",
                  "The first loss counts fully. In training 0.3 times the sum of all others comes on top."),
           cases=lambda rng: [answers_of_heads(rng, *rest) for rest in (
-              (2, 2, True), (3, rng.randint(3, 6), True), (1, 1, True), (2, rng.randint(3, 6), False), (3, 2, False))],
+              (2, 2, True), (3, rng.randint(3, 6), True), (1, 1, True), (2, rng.randint(3, 6), False), (3, 2, False),
+              (6, 2, True))],
           observe=loss_with_graph)
 def total_loss(outputs, labels, training):
     """The loss of a network with auxiliary heads. outputs: logits of the end, then those of each head.
@@ -287,6 +294,8 @@ total_loss.mistakes_as_edits(
      "In training your loss is that of the end alone, so nothing reaches the heads. There each of them counts 0.3."),
     ("if training", "if not training",
      "Your heads count in evaluation and not in training. It is the other way round."),
+    ("end + 0.3 * sum(heads)", "0.3 * sum(heads)",
+     "In training your loss is that of the heads alone. The end counts in full, and each head 0.3 on top."),
     ("end + 0.3 * sum(heads)", "0.3 * (end + sum(heads))",
      "Your 0.3 stands before the end's loss as well, or before the whole sum. The end counts fully."),
     ("end + 0.3 * sum(heads)", "0.7 * end + 0.3 * sum(heads)",
@@ -324,7 +333,7 @@ total_loss.mistakes_as_edits(
 def features_and_classes(rng, height, width):
     channels, classes = rng.sample((2, 3, 4, 6), 2)
     label, other = rng.sample(range(classes), 2)
-    return numbers(rng, channels, height, width).relu(), numbers(rng, classes, channels), label, other
+    return numbers(rng, channels, height, width), numbers(rng, classes, channels), label, other
 
 
 @exercise(minutes=8, level="medium",
@@ -388,7 +397,7 @@ speaks_for.mistakes_as_edits(
           hints=("Convolutions always round down. Which layers of torchvision's network round up?",
                  "conv1 has a window of 7, a stride of 2 and padding of 3. The poolings have no padding.",
                  "`arithmetic.output_size(n, k=3, s=2, ceil_mode=True)` for three poolings, and k=2 for the fourth."),
-          cases=lambda rng: [(224,), (223,), (230,), (240,), (rng.randint(100, 400),),
+          cases=lambda rng: [(224,), (223,), (230,), (232,), (240,), (60,), (rng.randint(100, 400),),
                              (rng.randint(100, 400),)])
 def map_sizes(size):
     """Sides of the map after conv1, pool1, pool2, pool3 and pool4 of torchvision's network: a list of five numbers.
@@ -414,6 +423,9 @@ map_sizes.mistakes_as_edits(
      "Your conv1 has no padding. It has padding of 3; the poolings have none."),
     ("sizes = [", "sizes = [size, ",
      "Your list begins with the image. It begins with the map after conv1."),
+    ("return sizes", "return sizes[:-1]", "Your list ends with pool3. Behind it comes pool4."),
+    ("output_size(sizes[-1], k=k, s=2, ceil_mode=True)", "(sizes[-1] - k) // 2 + 2",
+     "You add a place for a window that hangs over the edge also where none does."),
     ("(3, 3, 3, 2)", "(3, 3, 2)", "A pooling is missing: there are four, and conv1 comes before them."),
     ("ceil_mode=True)", "p=1, ceil_mode=True)",
      "Your poolings have padding as well as `ceil_mode`. In torchvision's network they have no padding."),

@@ -24,7 +24,8 @@ def pictures(rng: random.Random, *shape: int) -> Tensor:
                  "The image is C x H x W, so the two dimensions are 1 and 2. 3 is a half turn, 8 a quarter "
                  "counter-clockwise, 1 no turn."),
           cases=lambda rng: [(pictures(rng, 1, 3, rng.randint(4, 6), rng.randint(7, 9))[0], orientation)
-                             for orientation in (1, 3, 6, 8)])
+                             for orientation in (1, 3, 6, 8)] + [
+              (pictures(rng, 1, 3, rng.randint(7, 9), rng.randint(4, 6))[0], orientation) for orientation in (6, 8)])
 def upright(image, orientation):
     """The picture as a viewer shows it. `image`: C x H x W as stored. `orientation`: the EXIF number, 1, 3, 6 or 8."""
     return torch.rot90(image, {1: 0, 3: 2, 6: -1, 8: 1}[orientation], (1, 2))
@@ -76,6 +77,7 @@ upright.mistakes_as_edits(
                  "Both sides are multiplied by `side` and divided by the shorter one.",
                  "The exact value may have a fraction; torchvision cuts it off, as `//` does."),
           cases=lambda rng: [(640, 427, 256), (300, 401, 256), (21, 35, 97), (100, 160, 224), (7, 11, 5),
+                             (50, 50, 80), (90, 700, 32),
                              (rng.randint(500, 900), rng.randint(150, 350), 97),
                              (rng.randint(150, 350), rng.randint(500, 900), 224)])
 def resized(width, height, side):
@@ -85,6 +87,8 @@ def resized(width, height, side):
 
 
 resized.mistakes_as_edits(
+    ("return side * width // short, side * height // short", "return side, side * max(width, height) // short",
+     "You put the shorter side first. The pair is (width, height)."),
     ("side * width // short, side * height // short", "side, side",
      "That is what `Resize((side, side))` makes. One number keeps the proportions: a picture that was no square stays "
      "none."),
@@ -344,7 +348,8 @@ def labels_of(rng: random.Random) -> tuple[Tensor, Tensor, int]:
                  "`matrix = torch.zeros(classes, classes, dtype=torch.long)`; `for t, p in zip(true, predicted): "
                  "matrix[t, p] += 1`."),
           cases=lambda rng: [(torch.tensor([1, 0, 1, 1, 0]), torch.tensor([0, 0, 1, 0, 0]), 3), labels_of(rng),
-                             labels_of(rng), (torch.tensor([1]), torch.tensor([0]), 2)])
+                             labels_of(rng), (torch.tensor([1]), torch.tensor([0]), 2),
+                             (torch.zeros(300, dtype=torch.long), torch.zeros(300, dtype=torch.long), 2)])
 def confusion(true, predicted, classes):
     """The confusion matrix, classes x classes: how many pictures of each true class (rows) were given each class
     (columns). `true`, `predicted`: labels, N. A class may be missing among them."""
@@ -355,6 +360,9 @@ def confusion(true, predicted, classes):
 
 
 confusion.mistakes_as_edits(
+    ("dtype=torch.long", "dtype=torch.uint8",
+     "Your numbers are too short for the counts: `uint8` begins again at 0 behind 255, `int8` goes below 0 behind 127. "
+     "Count in `torch.long`."),
     ("[t, p]", "[p, t]",
      "Your matrix is transposed: the true class belongs in the rows, the predicted one in the columns."),
     ("+= 1", "= 1",
@@ -389,9 +397,9 @@ confusion.mistakes_as_edits(
      "The first picture is not counted."))
 
 
-def grad_case(rng: random.Random) -> tuple[Tensor, Tensor]:
+def grad_case(rng: random.Random, channels: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
-    channels, height, width = rng.randint(6, 8), rng.randint(4, 5), rng.randint(6, 7)
+    height, width = rng.randint(4, 5), rng.randint(6, 7)
     leaning = torch.linspace(-0.6, 0.6, channels)[:, None, None]  # channels that speak for the class, and against it
     return (torch.randn(channels, height, width, generator=generator).relu(),
             leaning + torch.randn(channels, height, width, generator=generator))
@@ -404,7 +412,7 @@ def grad_case(rng: random.Random) -> tuple[Tensor, Tensor]:
           cases=lambda rng: [(torch.tensor([[[1.0, -2.0]], [[3.0, 1.0]]]),
                               torch.tensor([[[-2.0, 1.0]], [[2.0, -0.5]]])),
                              (torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, 3.0]]])),
-                             grad_case(rng), grad_case(rng)])
+                             grad_case(rng, rng.randint(6, 8)), grad_case(rng, 20)])
 def grad_cam(activations, gradients):
     """The heat map of Grad-CAM, H x W, neither enlarged nor scaled. `activations`: C x H x W, a layer's output for one
     picture. `gradients`: of the same shape, of the class's score with respect to it."""

@@ -64,7 +64,7 @@ features.mistakes_as_edits(
           hints=("What probability does such a network give to the right class?",
                  "Cross-entropy is the negative logarithm of that probability, to the base e.",
                  "$-\\ln(1/K)$ can be written without the minus and without the fraction."),
-          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,)])
+          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,), (21_841,)])
 def loss_at_start(classes):
     """The cross-entropy of an untrained network that gives each of `classes` classes the same probability."""
     return math.log(classes)
@@ -143,6 +143,9 @@ learn.mistakes_as_edits(
      "Each step moves the weights twice by the same gradients: `optimizer.step()` runs two times."),
     ("loss.backward()", "loss.backward(retain_graph=True); loss.backward()",
      "`backward()` runs two times in each step. The gradients add up, so that each step is twice as long."),
+    ("losses = []", "losses, raw = [], []", "losses.append(loss.item())",
+     "raw.append(loss.item()); losses.append(sum(raw) / len(raw))",
+     "You return the mean of all losses so far. The loss of each step by itself is asked for."),
     ("range(steps)", "range(steps + 1)", "Your list has one loss too many: the loop takes a step more than asked."),
     ("range(steps)", "range(steps - 1)", "Your list has one loss too few: the loop takes a step less than asked."),
     ("losses = []", "losses, again = [], torch.optim.SGD(model.parameters(), lr=0.1)", "optimizer.step()",
@@ -207,6 +210,8 @@ def accuracy(logits, labels):
 
 
 accuracy.mistakes_as_edits(
+    ("(logits.argmax(dim=1) == labels)", "(logits.topk(2, dim=1).indices == labels[:, None])",
+     "You count an image as right where its label is among the two largest scores. It has to be the largest."),
     ("dim=1", "dim=0",
      "You search along dimension 0, the images: that gives the image with the highest score of each class. Each image "
      "needs its own answer."),
@@ -259,6 +264,8 @@ def trainings(rng):
              for n in (5, 6, 7, 7, 7)]
     return [(training(*three),) for three in [
         ([70, 60], [72, 75], [80, 90]), ([60, 70], [65, 63], [90, 80]), ([50], [48], [60]),
+        ([50, 56, 45, 60], [51, 57, 46, 61], [51, 70, 90, 72]),
+        ([60, 90, 70, 75, 65], [62, 81, 77, 79, 66], [70, 75, 80, 85, 90]),
         ([72, 80, 78, 85, 79], [75, 88, 76, 81, 70], [70, 75, 92, 88, 91]),
         ([84, 60, 70, 75, 34], [71, 82, 60, 79, 66], [85, 80, 95, 79, 88]), *drawn]]
 
@@ -277,6 +284,11 @@ def promise(rows):
 
 
 promise.mistakes_as_edits(
+    ('max(rows, key=lambda row: row["validation_accuracy"])["test_accuracy"]',
+     'sum(max(rows, key=lambda row: row["validation_accuracy"])[f"{part}_accuracy"] for part in '
+     '("validation", "test")) / 2',
+     "The epoch is right. You promise the mean of both accuracies; that of the validation images is too good, since "
+     "they have chosen the epoch."),
     ('"validation_accuracy"', '"test_accuracy"',
      "You chose the epoch by its test accuracy. The best of several test accuracies is better than what fresh images "
      "will show."),
@@ -380,7 +392,7 @@ mean_loss.mistakes_as_edits(
                  "C5 sees all that S4 gives: 16 maps, each side x side. Halves are rounded down.",
                  "A layer has outputs x (inputs of one output + 1) parameters. One output of C1 has 25 x `channels` "
                  "inputs, one of C3 has 25 x 6."),
-          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)),
+          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)), (41, 2, 7),
                              (rng.randint(40, 64), rng.randint(2, 4), 100)])
 def lenet_parameters(side, channels, classes):
     """The parameters of each trained layer of today's LeNet-5, as a dict with the keys C1, C3, C5, F6 and output.
@@ -395,6 +407,9 @@ def lenet_parameters(side, channels, classes):
 
 
 lenet_parameters.mistakes_as_edits(
+    ("outputs * (inputs + 1)", 'outputs * (inputs + 1) if name != "C3" else 1516',
+     "You count C3 as it was in 1998, where most maps saw a part of S2 only. Today's form connects all."),
+    ('"output": (classes, 84)', '"output": (classes, 120)', "Your output layer reads C5. It reads F6, 84 numbers."),
     ("(inputs + 1)", "inputs",
      "The biases are missing: one for each output of a layer, and one for each map of a convolution."),
     ("(side // 2 - 4) // 2", "5",

@@ -11,10 +11,9 @@ from . import WrongForm, behaviour, exercise
 def maps(rng):
     """A batch of maps and a number of channels: odd and even sizes, a single row of one image, and a random size."""
     generator = torch.Generator().manual_seed(rng.randrange(10**6))
-    sizes = ((2, 3, 8, 8), (3, 2, 7, 9), (1, 1, 1, 4),
-             (2, rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)))
-    return [(torch.randn(size, generator=generator, requires_grad=True), size[1] + 2 * rng.randint(1, 3))
-            for size in sizes]
+    sizes = ((2, 3, 8, 8), 5), ((3, 2, 7, 9), 8), ((1, 1, 1, 4), 1 + 2 * rng.randint(1, 3)), ((2, 4, 3, 5), 4)
+    sizes += ((2, n := rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)), n + 2 * rng.randint(1, 3)),
+    return [(torch.randn(size, generator=generator, requires_grad=True), n_out) for size, n_out in sizes]
 
 
 @exercise(minutes=8, level="medium",
@@ -76,7 +75,7 @@ zero_shortcut.mistakes_as_edits(
                  "The shortcut must arrive at the same shape.",
                  "The shortcut is `nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride=2, bias=False), "
                  "nn.BatchNorm2d(n_out))`, and `forward` ends in `F.relu(out + self.shortcut(x))`."),
-          cases=lambda rng: [(2, 3), (rng.randint(3, 4), rng.randint(5, 8))],
+          cases=lambda rng: [(2, 3), (rng.randint(3, 4), rng.randint(5, 8)), (4, 4)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(3, n_in, 9, 11), torch.randn(1, n_in, 1, 6)))
 def halving_block(n_in, n_out):
     """The first block of a stage, as a module: two 3x3 convolutions from `n_in` to `n_out` channels that halve the map,
@@ -163,8 +162,8 @@ halving_block.mistakes_as_edits(
           hints=("Count the convolutions inside the blocks first, then what stands before and behind the stages.",
                  "For three stages of two convolutions a block your formula must give 6n + 2.",
                  "`stages * n * convolutions`, one convolution before them, one linear layer behind."),
-          cases=lambda rng: [(3, 4, 2), (5, 3, 3), (1, 2, 1), (2, 1, 3)] + [(rng.randint(4, 9), rng.randint(2, 3), 4)
-                                                      for _ in range(3)])  # all different: no two formulas agree
+          cases=lambda rng: [(3, 4, 2), (5, 3, 3), (1, 2, 1), (2, 1, 3), (2, 9, 3)] + [
+              (rng.randint(4, 9), rng.randint(2, 3), 4) for _ in range(3)])  # all different: no two formulas agree
 def layers(n, stages, convolutions):
     """The layers of a network of `stages` stages, each of `n` blocks with so many convolutions, with one convolution
     before and one linear layer behind. Projections on shortcuts are not counted."""
@@ -329,8 +328,10 @@ def numbers_in(net, _):
     if not isinstance(net, nn.Module):
         raise WrongForm("Return the network itself at the end.")
     gammas = {id(layer.weight) for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)}
+    last = {id(block.residual[-1].weight) for block in net.modules() if isinstance(block, Basic | Bottleneck)}
     in_a_row = nn.utils.parameters_to_vector
-    return {"all gammas in a row": in_a_row(p for p in net.parameters() if id(p) in gammas),
+    return {"the last gammas of all blocks in a row": in_a_row(p for p in net.parameters() if id(p) in last),
+            "all other gammas in a row": in_a_row(p for p in net.parameters() if id(p) in gammas - last),
             "all other parameters in a row": in_a_row(p for p in net.parameters() if id(p) not in gammas),
             "parameters that are not trained": [name for name, p in net.named_parameters() if not p.requires_grad],
             "the momentum and eps of the normalisations": [(layer.momentum, layer.eps) for layer in net.modules()

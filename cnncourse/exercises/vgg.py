@@ -22,8 +22,8 @@ def random_row(rng):
           hints=("Which entries of a block have weights, and which have none?",
                  "`block.split()` gives the entries of a block. All but LRN are convolutions.",
                  "Sum the convolutions over all blocks. What follows after the last block?"),
-          cases=lambda rng: [(("3-64 LRN", "5-13 1-31 3-31"),), (CONFIGS["A"] + ("3-512", "3-8"),),
-              (CONFIGS["A-LRN"],), (CONFIGS["C"],),
+          cases=lambda rng: [(("3-64 LRN", "5-13 1-31 3-31"),), (("11-96 LRN", "13-32"),),
+              (CONFIGS["A"] + ("3-512", "3-8"),), (CONFIGS["A-LRN"],), (CONFIGS["C"],),
               (random_row(rng),)])
 def layers_with_weights(blocks):
     """How many layers with weights a VGG network has, with its head. blocks: its row of the table, a text a block."""
@@ -69,7 +69,8 @@ layers_with_weights.mistakes_as_edits(
           hints=("Two convolutions, and what stands after each of them?",
                  "A 3x3 window loses one row at each side: `padding=1` gives it back.",
                  "`nn.Sequential(convolution, relu, convolution, relu)`; the second takes what the first has made."),
-          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)), (rng.randint(5, 8), rng.randint(2, 4)), (1, 70)],
+          cases=lambda rng: [(rng.randint(2, 4), rng.randint(5, 8)), (rng.randint(5, 8), rng.randint(2, 4)), (1, 70),
+                             (6, 6)],
           observe=lambda net, n_in, n_out: behaviour(net, torch.randn(3, n_in, 9, 11), torch.randn(1, n_in, 4, 5),
                                                      torch.randn(2, n_in, 3, 1)))
 def stack(n_in, n_out):
@@ -132,6 +133,9 @@ def head_parameters(height, width, classes):
 
 
 head_parameters.mistakes_as_edits(
+    ("512 * (height // 32) * (width // 32)", "512 * height // 32 * width // 32",
+     "Without brackets each `//` divides all that stands before it, and rounds only then. First halve each side, then "
+     "multiply."),
     ("(height // 32)", "math.ceil(height / 32)", "(width // 32)", "math.ceil(width / 32)",
      "You round up where an odd map is halved. A pooling of 2 with stride 2 drops the last row and column there."),
     ("512 * (height // 32) * (width // 32)", "25088",
@@ -248,7 +252,7 @@ fields.mistakes_as_edits(
           hints=("How many products does one output of this convolution add up?",
                  "That number n is channels that come in, times positions of the window.",
                  "He's variance is 2 / n. The deviation is its square root."),
-          cases=lambda rng: [(3, 64, 3), (128, 96, 5), (1, 2, 1), (7, 5, 9),
+          cases=lambda rng: [(3, 64, 3), (128, 96, 5), (1, 2, 1), (7, 5, 9), (6, 6, 3),
                              (rng.randint(4, 64), rng.randint(65, 99), rng.choice((3, 5, 7)))])
 def he_deviation(n_in, n_out, k):
     """The standard deviation of He's start for the weights of a k x k convolution from `n_in` to `n_out` channels."""
@@ -291,7 +295,7 @@ he_deviation.mistakes_as_edits(
           hints=("What probabilities should a network give, if it must give the same for every image?",
                  "Its best answer is how frequent each class is. An image of class k then costs -ln of that share.",
                  "Weight the cost of each class by its share of the images, and add up."),
-          cases=lambda rng: [([90, 10],), ([300, 50, 50, 100],), ([7],), ([30, 50, 20],),
+          cases=lambda rng: [([90, 10],), ([300, 50, 50, 100],), ([7],), ([30, 50, 20],), ([2, 9] * 40,),
                              ([rng.randint(1, 200) for _ in range(rng.randint(3, 8))],)])
 def blind_loss(counts):
     """The lowest cross-entropy loss that a network can reach which answers the same for every image.
@@ -367,7 +371,7 @@ def on_two_maps(layer, weight, bias, side):
                  "Make `nn.Conv2d(channels, n_out, side)`, and under `torch.no_grad()` copy into its weight "
                  "`weight.reshape(n_out, channels, side, side)`, and the bias."),
           cases=lambda rng: [weights_of_a_head(rng, *sizes) for sizes in (
-              (3, 2, 2), (5, 1, 3), (2, 3, 1), (rng.randint(3, 5), rng.randint(2, 4), rng.randint(2, 4)))],
+              (3, 2, 2), (5, 1, 3), (2, 3, 1), (2, 2, 7), (rng.randint(3, 5), rng.randint(2, 4), rng.randint(2, 4)))],
           observe=on_two_maps)
 def as_convolution(weight, bias, side):
     """A convolution that computes what a linear layer does behind `nn.Flatten`, on maps of `side` x `side` or larger.
