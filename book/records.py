@@ -38,10 +38,10 @@ ones of larger networks.
 """
 FAST = """## What bfloat16 changes
 
-With `--fast`, `cnncourse train` compiles the network, and computes its convolutions in bfloat16 where the processor can.
-Ten epochs of ResNet-20 by the recipe `laptop`, seeds 0, 1 and 2, end at 85.75, 85.31 and 85.84 % of the test images in
-float32, as above, and at 85.91, 85.94 and 85.50 % so. The means, 85.6 and 85.8 %, lie closer together than two seeds do.
-The second three are not among the records. This makes the first of them again:
+With `--fast`, `cnncourse train` compiles the network, and computes its convolutions in bfloat16 where the processor
+can. Ten epochs of ResNet-20 by the recipe `laptop`, seeds 0, 1 and 2, end at 85.75, 85.31 and 85.84 % of the test
+images in float32, as above, and at 85.91, 85.94 and 85.50 % so. The means, 85.6 and 85.8 %, lie closer together than
+the seeds of either do. The second three are not among the records. This makes the first of them again:
 
 ```
 cnncourse train resnet20 --data cifar10 --recipe laptop --epochs 10 --fast --seed 0 --out DIRECTORY

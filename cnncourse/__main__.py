@@ -163,7 +163,7 @@ def export(args: argparse.Namespace) -> int:
         print(editions.put(target, notebook))
     if args.edition == "nbgrader":
         print(editions.put_configuration(args.out))
-        print(f"next: cd {args.out}; nbgrader generate_assignment NAME")
+        print(f"next: cd {args.out}; nbgrader generate_assignment {path.stem}")
     if args.hosted:
         print(f"next: commit these as {folder}/ at the top of {args.hosted}, on its branch main, and push: there the "
               "links lead")
@@ -207,6 +207,9 @@ def of_class(folder: Path) -> int:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder: give the one that holds the students' reports, or nbgrader's course")
     found, left = of_class(folder)
+    if not found and not left:
+        raise ValueError(f"no report and no graded notebook lies in {folder}: give the folder with the students' "
+                         "reports, or nbgrader's course, which holds `submitted` and `autograded`")
     print(f"of {len(found)} students there is a report or a graded notebook")
     for path in chosen([]):
         where = sections(path)

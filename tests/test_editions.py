@@ -19,7 +19,7 @@ from cnncourse import __main__ as cli
 from cnncourse import exercises
 from cnncourse.exercises import vgg
 from cnncourse.instructor import editions, grading
-from cnncourse.tools.progress import named, note
+from cnncourse.tools.progress import named, note, overview
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 lessons = pytest.mark.parametrize("lesson", WRITTEN)
@@ -251,6 +251,8 @@ def test_a_class_sees_who_solved_what_which_mistakes_were_made_and_where_they_ar
     assert lines[2:4] == [f"    3 x  {told}", "    2 x  Your program raised ZeroDivisionError: division by zero."]
     monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--class", str(tmp_path / "nowhere")])
     assert cli.main() == 2 and "is no folder" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--class", str(tmp_path / "autograded")])
+    assert cli.main() == 2 and "no report and no graded notebook lies in" in capsys.readouterr().err
 
 
 def test_messages_that_differ_in_numbers_alone_are_one_mistake():
@@ -258,6 +260,10 @@ def test_messages_that_differ_in_numbers_alone_are_one_mistake():
     assert texts == {"For n = ...: your answer is ..., the right one is ...."}
     texts = {named(f"Your program raised NameError: name '{name}' is not defined", []) for name in ("nn", "Conv2d")}
     assert texts == {"Your program raised NameError: name ... is not defined"}
+    tries = {"a": {"vgg.stack": [("wrong", "For n = `3`: your answer is `5`, the right one is `7`.")]},
+             "b": {"vgg.stack": [("wrong", "For n = `4`: your answer is `1`, the right one is `9`.")]}}
+    assert overview(tries, "vgg.stack", [])[1:] == [
+        "    2 x  for example: For n = `3`: your answer is `5`, the right one is `7`."]
     assert named("First. Give each `padding=1`. More.", ["Give each `padding=1`."]) == "Give each `padding=1`."
     assert named("More than one. A. Or: B.", ["A.", "B.", "C."]) == "A. Or: B."
     assert named("", []) == "a mistake whose name was not kept"

@@ -87,19 +87,25 @@ def overview(found: dict[str, dict[str, list]], exercise: str, known: list[str])
     """Lines for one exercise: how many solved it, and which mistakes were made by how many. Empty if none tried.
 
     known: the mistakes that the check has a name for. Other messages count as one where they differ in numbers, or in
-    what is quoted, alone.
+    what is quoted, alone; the first of them stands for all.
     """
     tried = [tries for tries in (student.get(exercise, []) for student in found.values())
              if any(outcome in ("correct", "wrong") for outcome, _ in tries)]
-    made = Counter(name for tries in tried for name in {named(message, known) for outcome, message in tries
-                                                        if outcome == "wrong"})
+    examples = [{named(message, known): message.partition("\n")[0] for outcome, message in tries if outcome == "wrong"}
+                for tries in tried]
+    made = Counter(name for example in examples for name in example)
+    first = {name: text for example in reversed(examples) for name, text in example.items()}
     solved = sum(any(outcome == "correct" for outcome, _ in tries) for tries in tried)
     lines = [f"{exercise.partition('.')[2]}: solved by {solved} of the {len(tried)} who tried"] if tried else []
-    return lines + [f"  {count:3} x  {name}" for name, count in made.most_common()]
+    return lines + [f"  {count:3} x  {f'for example: {first[name]}' if VARIES in name else name}"
+                    for name, count in made.most_common()]
+
+
+VARIES = "..."
 
 
 def named(message: str, known: list[str]) -> str:
     """The known mistakes that a message tells of, or its first line without numbers and quotations."""
     varying = r"`[^`]*`|(?<!\w)'[^']*'|(?<!\w)-?\d[\w.+-]*(?<!\.)"
     return (" Or: ".join(name for name in known if name in message) or
-            re.sub(varying, "...", message.partition("\n")[0]) or "a mistake whose name was not kept")
+            re.sub(varying, VARIES, message.partition("\n")[0]) or "a mistake whose name was not kept")
