@@ -552,8 +552,10 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
     image.
     """
     def output(model, device, state):
-        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-        image = torch.zeros(1, *input_shape, dtype=dtype, device=device)
+        dtypes = Counter({torch.float32: 0})  # a network may have a scale of another kind
+        for p in filter(Tensor.is_floating_point, model.parameters()):
+            dtypes[p.dtype] += p.numel()
+        image = torch.zeros(1, *input_shape, dtype=max(dtypes, key=dtypes.get), device=device)
         with looking(model), watch(model, image):
             return functional_call(model, state, image, tie_weights=False)
 

@@ -542,6 +542,18 @@ def test_operations_of_higher_order_and_bare_errors_are_named():
             costs(Holding(layer), (3, 16, 16))
 
 
+def test_the_image_is_of_the_kind_of_most_weights():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.conv = nn.Parameter(torch.ones(1, dtype=torch.float64)), nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return self.conv(x) * self.scale
+
+    assert costs(Scaled(), (3, 8, 8)).parameters == 113 and costs(Scaled().double(), (3, 8, 8)).field == 3
+
+
 def test_networks_that_need_numbers_or_hold_constants_are_traced():
     class Reads(nn.Module):
         def __init__(self):

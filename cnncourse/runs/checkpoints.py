@@ -179,7 +179,7 @@ def require_state(path: str | Path, checkpoint: dict, name: str, part: Optimizer
         tried = deepcopy(part)  # with weights of its own, for a step
         others = not type(part).__module__.startswith("torch.") or isinstance(part, LBFGS | SparseAdam)
         try:
-            tried.load_state_dict(state)
+            tried.load_state_dict(deepcopy(state))
             for group, own in zip(tried.param_groups, part.param_groups, strict=True):
                 if missing := sorted(own.keys() & part.defaults.keys() - group.keys()):
                     raise ValueError(f"it lacks {', '.join(missing)}")
