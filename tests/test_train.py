@@ -115,6 +115,11 @@ def fitted(net=None, training=None, optimizer=None, epochs=1, validation=None, *
                     **options))
 
 
+def failing():
+    yield X, Y
+    raise KeyError("lost")
+
+
 X, Y = batches([6])[0]
 GIVEN = {
     "labels of another kind": ({"training": [(X, Y.float())]}, "Long.*: at step 1 the images are float32, 6 x 4 and "
@@ -136,7 +141,8 @@ GIVEN = {
     "dicts": ({"training": [{"x": X, "y": Y}]}, "a batch is a pair of images and labels, not a dict of 2"),
     "tensors": ({"training": (X, Y)}, "a batch is a pair of images and labels, not float32, 6 x 4"),
     "no iterable": ({"training": 3}, "batches are what gives pairs .*, not a int"),
-    "a data set that fails": ({"training": map(int, ["a"])}, "'a': this came before the first batch"),
+    "a data set that fails": ({"training": map(int, ["a"])}, "'a': this came after 0 batches and before another one"),
+    "one that fails later": ({"training": failing()}, "KeyError: 'lost': this came after 1 batches and before another"),
     "the class of an optimizer": ({"optimizer": nn.Linear}, "optimizer is an object, such as SGD.*, not the class"),
     "the name of a schedule": ({"scheduler": "step"}, "the scheduler is an object, such as StepLR.*, not a str"),
     "a function": ({"net": lambda x: x, "optimizer": 1}, "a network is an nn.Module, not a function"),
@@ -167,6 +173,13 @@ def test_a_network_with_its_own_loss_brings_it_along():
     net = nn.Linear(4, 3)
     assert run_epoch(net, batches([6]), loss=loss)["loss"] == pytest.approx(2 * run_epoch(net, batches([6]))["loss"])
     assert seen == [6]
+
+    def vector(*given):
+        mean, logits = loss(*given)
+        return mean[None], logits
+
+    assert run_epoch(net, batches([6]), loss=vector) | {"seconds": 0} == run_epoch(net, batches([6]), loss=loss) | {
+        "seconds": 0}
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ def in_a_sentence(epoch: Callable) -> Callable:
             for batch in given["batches"]:
                 step += 1
                 yield batch
+                batch = None
 
         require_its_weights(given["model"], given["optimizer"])
         try:
@@ -51,7 +52,7 @@ def require_its_weights(model: nn.Module, optimizer: Optimizer | None) -> None:
 
 
 def why(error: str, step: int, batch: object, model, batches, optimizer, scheduler, loss, autocast) -> str:
-    """batch: the last one, and step: its number."""
+    """batch: the one in use, if there is one. step: its number, or that of the last one."""
     for what, part, built in (("optimizer", optimizer, "SGD(network.parameters(), lr=0.1)"),
                               ("scheduler", scheduler, "StepLR(optimizer, 10)")):
         if part is not None and (isinstance(part, type) or not hasattr(part, "step")):
@@ -59,8 +60,8 @@ def why(error: str, step: int, batch: object, model, batches, optimizer, schedul
     if not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
         return ("batches are what gives pairs of images and labels in every epoch, such as those of data.batches or a "
                 f"DataLoader, not {kind(batches)}")
-    if not step:
-        return f"{error}: this came before the first batch"
+    if batch is None:
+        return f"{error}: this came after {step} batches and before another one"
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         return f"a batch is a pair of images and labels, not {kind(batch)}"
     if not all(isinstance(part, Tensor) and part.ndim for part in batch):

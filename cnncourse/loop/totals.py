@@ -49,7 +49,7 @@ class Totals:
         values = []
         if self.losses:  # a process may have no share of a small set
             self.require_below_limit(EVERY)
-            values = torch.stack(self.losses).tolist()
+            values = torch.stack(self.losses).flatten().tolist()  # PyTorch takes a vector of one as well
         loss = sum(n * value for n, value in zip(self.sizes, values, strict=True))
         loss, correct, examples = summed([loss, float(self.correct), sum(self.sizes)])
         if not examples:
