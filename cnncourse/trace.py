@@ -340,7 +340,7 @@ def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     try:
         model = settled(model, x)
         with looking(model), calls(model, 1, lambda *_: None, leave):
-            functional_call(model, stand_ins(model, Tensor.clone), x.clone(), tie_weights=False)
+            functional_call(model, stand_ins(model, copy_of), x.clone(), tie_weights=False)
     except Exception as error:
         shape, numbers = " x ".join(map(str, x.shape)), str(x.dtype).removeprefix("torch.")
         raise ValueError(cannot(model, f"take images of {shape}, {numbers}", error)) from error
@@ -568,7 +568,7 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
         except Exception:
             if torch.device("meta") in devices:
                 raise
-            return output(model, next(iter(devices), "cpu"), stand_ins(model, Tensor.clone))
+            return output(model, next(iter(devices), "cpu"), stand_ins(model, copy_of))
     except Exception as error:
         raise ValueError(cannot(model, f"be traced with an image of {' x '.join(map(str, input_shape))}", error)
                          ) from error
@@ -585,6 +585,10 @@ def stand_ins(model: nn.Module, change: Callable[[Tensor], Tensor]) -> dict[str,
     layer has two names, PyTorch would put a stand-in back for its weight."""
     return {f"{path}.{name}".removeprefix("."): change(t) for path, module in model.named_modules()
             for named in (module.named_parameters, module.named_buffers) for name, t in named(recurse=False)}
+
+
+def copy_of(t: Tensor) -> Tensor:
+    return t.detach().clone().requires_grad_(t.requires_grad)  # a forward pass may ask for its gradient
 
 
 def to_meta(t: Tensor) -> Tensor:

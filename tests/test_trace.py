@@ -131,7 +131,7 @@ def test_what_a_network_keeps_from_a_look_is_forgotten(look):
 
 
 class Drawing(nn.Module):
-    """Changes its own weights, and draws from every generator, as networks with random branches do."""
+    """Changes its own weights, asks for their gradient, and draws from every generator."""
 
     def __init__(self, number):
         super().__init__()
@@ -141,6 +141,8 @@ class Drawing(nn.Module):
         with torch.no_grad():
             self.conv.weight.clamp_(0, 0.1)
             self.conv.weight.data /= 2
+        with torch.enable_grad():
+            torch.autograd.grad(self.conv(x).sum(), self.conv.weight)
         x = x.relu() if random.random() < 0.5 or np.random.rand() < 0.5 or torch.rand(1).item() < 0.5 else x
         return self.conv(x * (x.mean().item() + 1) if self.number else x)
 
