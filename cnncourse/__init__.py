@@ -44,8 +44,12 @@ def expanded(path: str | Path) -> Path:
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to, renamed to it afterwards: a crash leaves the old file or the new one. Where
-    writing fails, nothing is left beside it."""
+    writing fails, nothing is left beside it. Raises OSError where `path` cannot be a file."""
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a directory: name a file in it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no directory {path.parent} for {path.name}: make it, or take another")
     beside = path.with_name(path.name + ".partial")
     try:
         yield beside

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from . import in_short, pick
 from .data import Batches, Data, load
 from .loop.devices import Speed, device_at_hand, memory, processor_or_gpu
+from .loop.failures import Failed
 from .loop.lent import described, lent
 from .loop.pace import Paced
 from .loop.processes import Seeded, first_alone, join_others, shared
@@ -173,7 +174,7 @@ def train(prepared: Prepared, files: Files | None, start: int, verbose: bool) ->
         record.config["stopped"] = f"by hand, after {len(record.rows)} of {epochs} epochs"
         warnings.warn(f"training stopped {record.config['stopped']}; the record holds these", stacklevel=3)
         return record
-    except (RuntimeError, TypeError, AttributeError, LookupError, AssertionError) as error:  # the network is anybody's
+    except (Failed, RuntimeError, TypeError, AttributeError, LookupError, AssertionError) as error:  # anybody's network
         raise ValueError(f"{record.config['model']} cannot be trained on, after {len(record.rows)} of {epochs} epochs: "
                          f"{in_short(error)}") from error
     finally:

@@ -4,6 +4,7 @@ Works on any nn.Module: parameters are replaced by stand-ins on PyTorch's meta d
 numbers, so that VGG-16's table needs neither 550 MB nor a second.
 """
 
+import random
 import re
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from operator import index
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -126,7 +128,7 @@ def traced(model: nn.Module, input_shape: tuple[int, int, int] | None, depth: in
         return traces[-1].watching(depth)
 
     output = on_meta(model, input_shape, watch)
-    traces[-1].add("total", traces[-1].model, output, (0, 0, 0, 0))
+    traces[-1].add("total", traces[-1].size, output, (0, 0, 0, 0))
     return traces[-1]
 
 
@@ -138,6 +140,10 @@ def require_layers(model: nn.Module) -> None:
     if any(isinstance(part, torch.jit.ScriptModule) for part in model.modules()):
         raise ValueError(f"{type(model).__name__} is scripted or has a scripted part, whose layers cannot be watched: "
                          "give the network as it was before torch.jit.script or torch.jit.trace")
+    if packed := [type(part).__name__ for part in model.modules() for value in vars(part).values()
+                  if isinstance(value, torch.ScriptObject)]:
+        raise ValueError(f"{type(model).__name__} has a quantised part, {packed[0]}, whose weights cannot be counted: "
+                         "give the network as it was before it was quantised")
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         raise ValueError(f"{type(model).__name__} only passes images on to a network: give that, its `.module`")
 
@@ -190,6 +196,7 @@ class Trace(Fields):
     def watching(self, depth: int) -> Iterator[None]:
         with calls(self.model, depth, self.enter, self.leave), self:
             yield
+        self.size = parameters(self.model)  # with those of layers that the forward pass has made
 
     def enter(self, module: nn.Module, inputs: tuple, stage: str | None) -> None:
         if stage:
@@ -204,18 +211,18 @@ class Trace(Fields):
                 self.kept.add(t.untyped_storage())
         start = self.starts.pop()
         inner, built_in = self.words[start:], type(module).__module__.startswith("torch.nn.")
-        leaf = not any(module.children()) and module is not self.model
+        leaf = not [*module.children()] and module is not self.model
         if isinstance(module, HIDING) or leaf and not built_in:
             self.words[start:] = [(kind(module), ", ".join(text for text, _ in inner))]
         elif leaf and not inner and not isinstance(module, nn.Identity | nn.Flatten | nn.Unflatten):
             self.words.append((kind(module), ""))  # such as dropout, which does nothing here
         if stage:
-            self.add(stage, module, output, self.begun)
+            self.add(stage, parameters(module), output, self.begun)
 
-    def add(self, name: str, module: nn.Module, output: object, begun: tuple[int, int, int, int]) -> None:
+    def add(self, name: str, size: int, output: object, begun: tuple[int, int, int, int]) -> None:
         flops, memory, words, wires = begun
         shapes = ", ".join(" x ".join(map(str, t.shape[t.shape[:1] == (1,):])) or "1" for t in tensors(output))
-        self.rows.append((name, parameters(module), shapes, self.flops[flops:], self.memory - memory,
+        self.rows.append((name, size, shapes, self.flops[flops:], self.memory - memory,
                           [self.seen(t) for t in tensors(output)]))
         outside = {}  # by the order in which they are used, since networks may differ before
 
@@ -301,7 +308,7 @@ def unwrapped(values: object) -> object:
 
 def opened_by(model: nn.Module, depth: int) -> set[nn.Module]:
     """No stages, because what they call is one: the model and, `depth` - 1 levels down, plain Sequentials."""
-    found = {model} if any(model.children()) else set()
+    found = {model} if [*model.children()] else set()
     for child in model.children():
         listed = type(child) in (nn.ModuleList, nn.ModuleDict)
         if listed or depth > 1 and type(child) is nn.Sequential:
@@ -333,11 +340,10 @@ def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     try:
         model = settled(model, x)
         with looking(model), calls(model, 1, lambda *_: None, leave):
-            functional_call(model, own(model, "buffers", Tensor.clone), x.clone(), tie_weights=False)
+            functional_call(model, stand_ins(model, copy_of), x.clone(), tie_weights=False)
     except Exception as error:
         shape, numbers = " x ".join(map(str, x.shape)), str(x.dtype).removeprefix("torch.")
-        raise ValueError(f"{type(model).__name__} cannot take images of {shape}, {numbers}: {in_short(error)}"
-                         ) from error
+        raise ValueError(cannot(model, f"take images of {shape}, {numbers}", error)) from error
     return found
 
 
@@ -412,7 +418,8 @@ def unpaired(had: list, has: list) -> tuple[Counter, Counter]:
 
 # Operations that hold products which nobody counts here; those of other libraries may as well.
 UNCOUNTED = "_rnn|lstm_mps|conv_tbc|^_trilinear|_fwd$|_native_multi_head|mm$|linear$"
-HIDING = nn.LocalResponseNorm | nn.RNNBase | nn.MultiheadAttention  # many operations that one name says better
+HIDING = (nn.LocalResponseNorm | nn.RNNBase | nn.MultiheadAttention  # many operations that one name says better
+          | nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d)
 LAYOUT = {"_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "clone", "copy", "detach", "empty_like",
           "expand", "lift_fresh", "new_zeros", "reshape", "squeeze", "t", "unsqueeze", "view"}  # says nothing new
 WORDS = {"_softmax": "softmax", "_safe_softmax": "softmax", "add": "addition", "baddbmm": "matrix product",
@@ -425,7 +432,7 @@ def kind(layer: nn.Module) -> str:
         case nn.Dropout():
             return f"dropout {layer.p:g}"
         case nn.MultiheadAttention():
-            return f"attention, {layer.num_heads} heads"
+            return f"attention, {layer.num_heads} heads" + f", dropout {layer.dropout:g}" * (layer.dropout > 0)
     return str(layer)
 
 
@@ -469,7 +476,9 @@ def word(op, args: tuple, kwargs: dict, depends: Callable[[Tensor], object]) -> 
                 + " no scale" * (given["weight"] is None)
                 + ("" if given["momentum"] == 0.1 else f" momentum {given['momentum']:g}"))
     if name == "native_layer_norm":
-        return f"layer norm eps {given['eps']:g}" + " no scale" * (given["weight"] is None)
+        over = len(given["normalized_shape"])
+        return (f"layer norm eps {given['eps']:g}" + f" over {over} axes" * (over > 1)
+                + " no scale" * (given["weight"] is None))
     if name == "native_group_norm":
         return f"group norm, {given['group']} groups, eps {given['eps']:g}" + " no scale" * (given["weight"] is None)
     if name == "mm" and depends(given["self"]) and depends(given["mat2"]):
@@ -491,6 +500,7 @@ PYTORCHS = vars(nn.Module()).keys()  # attributes of every module
 def looking(model: nn.Module) -> Iterator[None]:
     """In evaluation mode, without gradients, and with copies of what the modules keep in attributes of their own; then
     every mode and attribute, which tensors and layers there are, and the random numbers to come, are as before."""
+    drawn, drawn_by_numpy = random.getstate(), np.random.get_state()
     kept = [(module, dict(vars(module)), [(table, table.copy()) for name, table in vars(module).items()
                                           if name in PYTORCHS and isinstance(table, dict | set)])
             for module in model.modules()]
@@ -505,6 +515,8 @@ def looking(model: nn.Module) -> Iterator[None]:
                 module.training = False  # in training, batch normalisation refuses a batch of one
             yield
     finally:
+        random.setstate(drawn)
+        np.random.set_state(drawn_by_numpy)
         for module, attributes, tables in kept:
             vars(module).clear()
             vars(module).update(attributes)
@@ -540,8 +552,10 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
     image.
     """
     def output(model, device, state):
-        dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
-        image = torch.zeros(1, *input_shape, dtype=dtype, device=device)
+        dtypes = Counter({torch.float32: 0})  # a network may have a scale of another kind
+        for p in filter(Tensor.is_floating_point, model.parameters()):
+            dtypes[p.dtype] += p.numel()
+        image = torch.zeros(1, *input_shape, dtype=max(dtypes, key=dtypes.get), device=device)
         with looking(model), watch(model, image):
             return functional_call(model, state, image, tie_weights=False)
 
@@ -550,22 +564,31 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
         devices = {t.device for t in [*model.parameters(), *model.buffers()]}
         try:
             with torch.device("meta"):
-                return output(model, "meta", own(model, "parameters", to_meta) | own(model, "buffers", to_meta))
+                return output(model, "meta", stand_ins(model, to_meta))
         except Exception:
             if torch.device("meta") in devices:
                 raise
-            return output(model, next(iter(devices), "cpu"), own(model, "buffers", Tensor.clone))
+            return output(model, next(iter(devices), "cpu"), stand_ins(model, copy_of))
     except Exception as error:
-        shape = " x ".join(map(str, input_shape))
-        raise ValueError(f"{type(model).__name__} cannot be traced with an image of {shape}: {in_short(error)}"
+        raise ValueError(cannot(model, f"be traced with an image of {' x '.join(map(str, input_shape))}", error)
                          ) from error
 
 
-def own(model: nn.Module, kind: str, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-    """Each module's own parameters or buffers, once: where a layer has two names, PyTorch would put a stand-in back for
-    its weight."""
+def cannot(model: nn.Module, what: str, error: Exception) -> str:
+    """A sentence; that of a network which speaks of itself, as those of the course do, is one already."""
+    name, told = type(model).__name__, in_short(error)
+    return told if told.startswith(f"{name} ") else f"{name} cannot {what}: {told}"
+
+
+def stand_ins(model: nn.Module, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
+    """Stand-ins for each module's own parameters and buffers, which a forward pass may change; once, because where a
+    layer has two names, PyTorch would put a stand-in back for its weight."""
     return {f"{path}.{name}".removeprefix("."): change(t) for path, module in model.named_modules()
-            for name, t in getattr(module, f"named_{kind}")(recurse=False)}
+            for named in (module.named_parameters, module.named_buffers) for name, t in named(recurse=False)}
+
+
+def copy_of(t: Tensor) -> Tensor:
+    return t.detach().clone().requires_grad_(t.requires_grad)  # a forward pass may ask for its gradient
 
 
 def to_meta(t: Tensor) -> Tensor:

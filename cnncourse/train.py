@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral
 from typing import TypedDict
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from .loop.failures import Failed, in_a_sentence
 from .loop.processes import for_evaluation
 from .loop.totals import LOST, Totals
 
@@ -48,13 +50,15 @@ def with_heads(model: nn.Module, images: Tensor, labels: Tensor, weight: float =
     return losses[0] + weight * sum(losses[1:]), logits
 
 
+@in_a_sentence
 def run_epoch(model: nn.Module, batches: Iterable, optimizer: Optimizer | None = None,
               scheduler: LRScheduler | None = None, loss: Loss = cross_entropy, autocast: bool = False) -> dict:
     """One pass over `batches`: training with an optimizer, evaluation without.
 
     scheduler: advanced after each step. Returns loss and accuracy (0 to 1) as means over examples (of all processes),
     the number of examples, and seconds. Raises Diverged, naming the step, when the loss is not a finite number, or
-    when it is above a million in training; ValueError where there are no batches.
+    when it is above a million in training; ValueError, in one sentence, where there are no batches, or they do not go
+    together with the network, the loss and the optimizer.
     """
     training = optimizer is not None
     model.train(training)
@@ -79,8 +83,10 @@ def fit(model: nn.Module, training: Iterable, validation: Iterable, optimizer: O
     """Train until `epochs` are done, evaluating after each; yields a Row an epoch. Stop by leaving the loop.
 
     scheduler: advanced after each step, or, one that waits for a plateau, after each epoch, by the validation loss.
-    start: epochs that are done already, in a training that goes on.
+    start: epochs that are done already, in a training that goes on. Raises as `run_epoch`.
     """
+    if not isinstance(epochs, Integral):
+        raise Failed(f"epochs is a whole number, not {epochs!r}")
     plateau = isinstance(scheduler, ReduceLROnPlateau)
     for epoch in range(start + 1, epochs + 1):
         train = run_epoch(model, training, optimizer, None if plateau else scheduler, loss, autocast)

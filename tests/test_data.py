@@ -608,10 +608,11 @@ def test_a_picture_whose_exif_data_are_damaged_is_used_and_named(tmp_path):
     assert not data.take_stock(tmp_path).skipped
 
 
-def test_a_class_may_hold_pictures_without_a_suffix_alone(tmp_path):
+@pytest.mark.parametrize("suffix", ["", ".jpg_large"])
+def test_a_class_may_hold_pictures_with_no_or_an_unknown_suffix_alone(suffix, tmp_path):
     photographs(tmp_path)
     for path in (tmp_path / "dog").iterdir():
-        path.rename(path.with_suffix(""))
+        path.rename(path.with_suffix(suffix))
     assert data.take_stock(tmp_path).labels.sum() == 10
 
 

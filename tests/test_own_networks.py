@@ -145,6 +145,7 @@ REFUSED = {
     "other size": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "cannot take images of 1 x 8 x 8 .*shapes"),
     "a map": (lambda: nn.Conv2d(1, 10, 8), "outputs of 2 x 10 x 1 x 1 for 2 images, where logits of 2 x 10 are"),
     "nothing": (lambda: Returning(lambda logits: None), "gives nothing, where a tensor of logits is expected"),
+    "whole numbers": (lambda: Returning(torch.Tensor.long), "gives logits of torch.int64, where floats such as"),
     "a dict": (lambda: Returning(lambda logits: {"out": logits}), "gives dict, where a tensor of logits is expected"),
     "a slip": (lambda: Small(lambda maps: maps.flaten(1)), "AttributeError: 'Tensor' object has no attribute 'flaten'"),
     "detached": (lambda: Returning(torch.Tensor.detach), "its logits come from no weight that is trained"),

@@ -1,8 +1,11 @@
 """Tables of stages, costs, activations and differences."""
 
+import random
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -127,6 +130,40 @@ def test_what_a_network_keeps_from_a_look_is_forgotten(look):
     assert net.calls == 1 and net.filled.device.type == net.state.device.type == "cpu" and list(net.cache) == [8]
 
 
+class Drawing(nn.Module):
+    """Changes its own weights, asks for their gradient, and draws from every generator."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.conv, self.number = nn.Conv2d(3, 3, 1), number
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.conv.weight.clamp_(0, 0.1)
+            self.conv.weight.data /= 2
+        with torch.enable_grad():
+            torch.autograd.grad(self.conv(x).sum(), self.conv.weight)
+        x = x.relu() if random.random() < 0.5 or np.random.rand() < 0.5 or torch.rand(1).item() < 0.5 else x
+        return self.conv(x * (x.mean().item() + 1) if self.number else x)
+
+
+@pytest.mark.parametrize("number", [False, True])
+def test_a_look_changes_no_weight_and_no_random_number_to_come(number):
+    def state():
+        drawn = random.getstate(), repr(np.random.get_state(legacy=False)), torch.get_rng_state().tolist()
+        return *drawn, net.conv.weight.tolist()
+
+    net = Drawing(number)
+    before = state()
+    stages(net, (3, 8, 8))
+    activations(net, torch.ones(2, 3, 8, 8))
+    assert state() == before
+
+
+def test_layers_that_the_forward_pass_makes_count_in_the_total():
+    assert [row.parameters for row in stages(Keeping(), (3, 8, 8))] == [12, 24]
+
+
 def test_lazy_layers_are_looked_at_in_a_copy_and_stay_lazy():
     net, x = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()), torch.rand(2, 3, 8, 8)
     assert [row.parameters for row in stages(net, (3, 8, 8))] == [112, 8, 120]
@@ -199,6 +236,11 @@ class Functional(nn.Module):
      "+1 topk 8 3 False, -1 topk 8 3"),
     ([nn.Dropout(0.1)], [nn.Dropout2d(0.1)], "+1 Dropout2d(p=0.1, inplace=False), -1 dropout 0.1"),
     ([nn.MultiheadAttention(8, 2)], [nn.MultiheadAttention(8, 4)], "+1 attention, 4 heads, -1 attention, 2 heads"),
+    ([nn.MultiheadAttention(8, 2)], [nn.MultiheadAttention(8, 2, dropout=0.3)],
+     "+1 attention, 2 heads, dropout 0.3, -1 attention, 2 heads"),
+    ([nn.LayerNorm(8)], [nn.LayerNorm((8, 8))], "+1 layer norm eps 1e-05 over 2 axes, -1 layer norm eps 1e-05"),
+    ([nn.BatchNorm2d(4, track_running_stats=False)], [nn.InstanceNorm2d(4, affine=True)],  # alike for one image
+     f"+1 {nn.InstanceNorm2d(4, affine=True)}, -1 batch norm eps 1e-05 of the batch"),
 ])
 def test_differences_see_order_activations_and_every_option(first, second, changed):
     class Attends(nn.Sequential):
@@ -325,7 +367,7 @@ def hooks(net):
 
 
 @pytest.mark.parametrize("net, image, message", [
-    (build("alexnet"), (3, 64, 64), "at least 227 x 227"),
+    (build("alexnet"), (3, 64, 64), "^AlexNet needs images of at least 227 x 227"),
     (nn.Linear(9, 2), (1, 8, 8), "Linear cannot be traced with an image of 1 x 8 x 8"),
     (nn.Sequential(nn.ReLU()), None, "Sequential has no `input_shape`.* give input_shape=.channels, height, width"),
     (nn.Sequential(nn.Conv2d(4, 3, 1)), (3, 8, 8), "Sequential cannot be traced with an image of .*: .* 4 channels"),
@@ -346,8 +388,13 @@ def test_what_has_no_row_is_refused_in_one_sentence(net, image, message):
 SCRIPTED = nn.Sequential(nn.Conv2d(3, 3, 1), torch.jit.script(nn.Sequential(nn.ReLU())))
 
 
+with warnings.catch_warnings(action="ignore"):
+    QUANTISED = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Flatten(), nn.Linear(192, 5)))
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("net, message", [
+    (QUANTISED, "Sequential has a quantised part, LinearPackedParams, .*: give the network as it was before"),
     (SCRIPTED, "Sequential .* has a scripted part.* before torch.jit.script"),
     (SCRIPTED[1], "is scripted .* before torch.jit.script"),
     (nn.DataParallel(nn.Conv2d(3, 3, 1)), "DataParallel only passes images on to a network: give that, its `.module`"),
@@ -451,6 +498,8 @@ def test_compiled_networks_are_looked_at_as_they_were_before():
     net.compile()
     assert all(torch.equal(t, before[name]) for name, t in activations(net, x).items()) and len(before) == 2
     assert costs(torch.compile(net), (3, 8, 8)) == costs(net, (3, 8, 8))
+    part = nn.Sequential(torch.compile(nn.Conv2d(3, 4, 3)), nn.ReLU())  # it has no length, which any() would ask for
+    assert costs(part, (3, 8, 8)) == costs(net, (3, 8, 8))
 
 
 @dataclass
@@ -493,6 +542,18 @@ def test_operations_of_higher_order_and_bare_errors_are_named():
     for layer, words in ((attend, ".*flex_attention"), (refuse, "AssertionError")):
         with pytest.raises(ValueError, match=f"Holding cannot be traced with an image of 3 x 16 x 16: {words}"):
             costs(Holding(layer), (3, 16, 16))
+
+
+def test_the_image_is_of_the_kind_of_most_weights():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.conv = nn.Parameter(torch.ones(1, dtype=torch.float64)), nn.Conv2d(3, 4, 3)
+
+        def forward(self, x):
+            return self.conv(x) * self.scale
+
+    assert costs(Scaled(), (3, 8, 8)).parameters == 113 and costs(Scaled().double(), (3, 8, 8)).field == 3
 
 
 def test_networks_that_need_numbers_or_hold_constants_are_traced():

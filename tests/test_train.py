@@ -108,6 +108,60 @@ def test_rows_so_far_survive_a_lost_training():
     assert [row["epoch"] for row in rows] == [1]
 
 
+def fitted(net=None, training=None, optimizer=None, epochs=1, validation=None, **options):
+    net = net or nn.Linear(4, 3)
+    optimizer = optimizer or torch.optim.SGD(nn.Module.parameters(net), lr=0.1)
+    return list(fit(net, batches([6]) if training is None else training, validation or batches([6]), optimizer, epochs,
+                    **options))
+
+
+def failing():
+    yield X, Y
+    raise KeyError("lost")
+
+
+X, Y = batches([6])[0]
+GIVEN = {
+    "labels of another kind": ({"training": [(X, Y.float())]}, "Long.*: at step 1 the images are float32, 6 x 4 and "
+                               "the labels float32, 6; expected are logits, N x classes, and labels of int64, N, from"),
+    "labels beyond the outputs": ({"training": [(X, Y), (X, Y + 1)]}, "Target 3 is out of bounds: at step 2 .*"
+                                  "int64, 6, from 1 to 3; expected are logits, N x classes, and labels .* to classes"),
+    "in validation": ({"validation": [(X, Y + 1)]}, "Target 3 is out of bounds: at step 1"),
+    "images of bytes": ({"training": [(X.byte(), Y)]}, "images are uint8, 6 x 4, from .*; expected are "
+                        "images of float32, as the weights are$"),
+    "fewer labels": ({"training": [(X, Y[:5])]}, "labels int64, 5, .*; expected are a label for each image$"),
+    "a frozen network": ({"net": nn.Linear(4, 3).requires_grad_(False)}, "expected are logits from weights that are"),
+    "LBFGS": ({"optimizer": torch.optim.LBFGS}, "expected are an optimizer whose step takes no closure"),
+    "a loss alone": ({"loss": lambda net, x, y: F.cross_entropy(net(x), y)}, "expected are from loss.network, images, "
+                     "labels. the mean of the batch and the logits"),
+    "no loss": ({"loss": None}, "'NoneType' .*expected are from loss"),
+    "another device": ({"net": nn.Linear(4, 3, device="meta")}, "are on the device cpu, but the weights on meta"),
+    "arrays": ({"training": [(X.numpy(), Y)]}, "tensors, N x C x H x W and N, .*, not a ndarray and int64, 6, from 0"),
+    "one example": ({"training": [(X[0], Y[0])]}, "not float32, 4 and int64, a single number"),
+    "dicts": ({"training": [{"x": X, "y": Y}]}, "a batch is a pair of images and labels, not a dict of 2"),
+    "tensors": ({"training": (X, Y)}, "a batch is a pair of images and labels, not float32, 6 x 4"),
+    "no iterable": ({"training": 3}, "batches are what gives pairs .*, not a int"),
+    "a data set that fails": ({"training": map(int, ["a"])}, "'a': this came after 0 batches and before another one"),
+    "one that fails later": ({"training": failing()}, "KeyError: 'lost': this came after 1 batches and before another"),
+    "the class of an optimizer": ({"optimizer": nn.Linear}, "optimizer is an object, such as SGD.*, not the class"),
+    "the name of a schedule": ({"scheduler": "step"}, "the scheduler is an object, such as StepLR.*, not a str"),
+    "a function": ({"net": lambda x: x, "optimizer": 1}, "a network is an nn.Module, not a function"),
+    "another network's weights": ({"optimizer": torch.optim.SGD(nn.Linear(4, 3).parameters(), lr=1)}, "the optimizer "
+                                  "holds no weight of this Linear, which would stay as it is: build it with"),
+    "half an epoch": ({"epochs": 1.5}, "epochs is a whole number, not 1.5"),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN)
+def test_what_does_not_go_together_is_said_in_one_sentence(case):
+    given, words = GIVEN[case]
+    if case == "LBFGS":
+        given = {"net": (net := nn.Linear(4, 3)), "optimizer": torch.optim.LBFGS(net.parameters())}
+    with pytest.raises(ValueError, match=words) as error:
+        fitted(**given)
+    assert "\n" not in str(error.value)
+
+
 def test_a_network_with_its_own_loss_brings_it_along():
     seen = []
 
@@ -119,6 +173,13 @@ def test_a_network_with_its_own_loss_brings_it_along():
     net = nn.Linear(4, 3)
     assert run_epoch(net, batches([6]), loss=loss)["loss"] == pytest.approx(2 * run_epoch(net, batches([6]))["loss"])
     assert seen == [6]
+
+    def vector(*given):
+        mean, logits = loss(*given)
+        return mean[None], logits
+
+    assert run_epoch(net, batches([6]), loss=vector) | {"seconds": 0} == run_epoch(net, batches([6]), loss=loss) | {
+        "seconds": 0}
 
 
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
@@ -175,8 +236,9 @@ def test_weights_of_a_wrapped_network_go_into_the_network(there, here, tmp_path)
 
 
 @pytest.mark.parametrize("change", [lambda t: t.to_sparse(), lambda t: t.to("meta"), lambda t: t.cfloat(),
+                                    lambda t: (100 * t).char(),
                                     lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8)],
-                         ids=["sparse", "meta", "complex", "quantized"])
+                         ids=["sparse", "meta", "complex", "whole numbers", "quantized"])
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 def test_tensors_that_a_network_cannot_take_are_refused_before_any_is_loaded(change, tmp_path):
     net = small()
@@ -286,7 +348,7 @@ def require_refused_and_unchanged(path, net, optimizer, words):
     (lambda net: stepped(net, "SGD"), lambda net: stepped(net, "Adam"), "of SGD, not Adam"),
     (lambda net: None, lambda net: stepped(net, "Adam"), "cannot restore the optimizer: it was saved without one"),
     (lambda net: stepped(net, "Adam"), lambda net: stepped(net[0], "Adam"), "which Adam cannot take .* group"),
-    (lambda net: stepped(net[:2], "Adam"), lambda net: torch.optim.Adam(net[2].parameters()), "it has exp_avg of"),
+    (lambda net: stepped(net[:2], "Adam"), lambda net: torch.optim.Adam(net[2].parameters()), "which Adam cannot take"),
 ])
 def test_the_state_of_another_optimizer_is_refused_and_nothing_is_changed(saved_with, loaded_with, words, tmp_path):
     path, net, again = tmp_path / "checkpoint.pt", small(), small()
@@ -329,6 +391,59 @@ def test_the_optimizer_of_an_older_checkpoint_is_compared_by_its_options(tmp_pat
     with pytest.raises(ValueError, match="which SGD cannot take .it lacks dampening, momentum.: give that one"):
         load_checkpoint(path, net, stepped(net, "SGD", momentum=0.9))
     load_checkpoint(path, net, stepped(net, "Adam"))
+
+
+@pytest.mark.parametrize("change", [lambda found: found["state"][0].update(exp_avg_sq=torch.zeros(2)),
+                                    lambda found: found["state"][0].pop("step"),
+                                    lambda found: found["param_groups"][0].update(lr="0.1")],
+                         ids=["shape", "missing", "text"])
+def test_the_state_of_an_optimizer_with_which_it_cannot_make_a_step_is_refused(change, tmp_path):
+    path, net, again = tmp_path / "checkpoint.pt", small(), small()
+    save_checkpoint(path, net, stepped(net, "Adam"))
+    checkpoint = torch.load(path)
+    change(checkpoint["optimizer"])
+    torch.save(checkpoint, path)
+    require_refused_and_unchanged(path, again, torch.optim.Adam(again.parameters()), "which Adam cannot take")
+
+
+@pytest.mark.parametrize("make", [lambda net: stepped(net, "Adam"), lambda net: torch.optim.LBFGS(net.parameters())],
+                         ids=["Adam", "LBFGS"])
+def test_the_trial_of_a_state_leaves_the_state_the_schedule_and_the_weights(make, tmp_path):
+    def state():
+        return repr((net.state_dict(), optimizer.state_dict(), scheduler.state_dict()))
+
+    path, net = tmp_path / "checkpoint.pt", small()
+    optimizer = make(net)
+    scheduler = lr_scheduler.StepLR(optimizer, 1)
+    save_checkpoint(path, net, optimizer, scheduler)
+    before = state()
+    load_checkpoint(path, net, optimizer, scheduler)
+    assert state() == before
+
+
+def test_a_schedule_of_others_that_lacks_what_the_scheduler_needs_is_refused_and_nothing_is_changed(tmp_path):
+    path, net = tmp_path / "checkpoint.pt", small()
+    optimizer = stepped(net, "SGD")
+    scheduler = lr_scheduler.CosineAnnealingLR(optimizer, 9)
+    before = scheduler.state_dict()
+    for state, lacks in (({}, "T_max, base_lrs"), (lr_scheduler.StepLR(optimizer, 1).state_dict(), "T_max, eta_min")):
+        torch.save({"model": net.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": state}, path)
+        with pytest.raises(ValueError, match=f"state of another scheduler, which lacks {lacks}.* of CosineAnnealingLR"):
+            load_checkpoint(path, net, optimizer, scheduler)
+    assert scheduler.state_dict() == before
+
+
+def test_paths_and_networks_in_each_others_places_or_places_that_cannot_be_are_named(tmp_path):
+    path, net = tmp_path / "checkpoint.pt", small()
+    for call in (load_checkpoint, lambda *given: save_checkpoint(*given, None)):
+        for given, words in (((net, path), "not as a Sequential and a .*Path"), ((None, net), "not as a NoneType"),
+                             ((path, net.state_dict()), "a OrderedDict"), ((path, nn.Linear), "a type")):
+            with pytest.raises(ValueError, match=f"the path of its file, and then the network.*{words}"):
+                call(*given)
+    with pytest.raises(OSError, match="is a directory: name a file in it"):
+        save_checkpoint(tmp_path, net, None)
+    with pytest.raises(OSError, match="there is no directory .*gone for checkpoint.pt: make it, or take another"):
+        save_checkpoint(tmp_path / "gone" / "checkpoint.pt", net, None)
 
 
 def test_the_state_of_another_scheduler_is_refused(tmp_path):

@@ -207,7 +207,8 @@ def class_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     entries = [path for path in sorted(root.iterdir()) if not aside(path.name)]
     below = {path.name: [file for file in sorted(path.rglob("*")) if (file.is_file() or file.is_symlink())
                          and not any(map(aside, file.relative_to(path).parts))] for path in entries if path.is_dir()}
-    classes = {name: files for name, files in below.items() if any(map(pictured, files))}
+    classes = {name: files for name, files in below.items()
+               if any(file.suffix.lower() in suffixes() for file in files) or any(map(opens, files[:20]))}
     notes = []
     if empty := [name for name in below if name not in classes]:
         notes.append(f"{listed(empty)} without a picture: left aside")
@@ -220,10 +221,8 @@ def aside(name: str) -> bool:
     return name.startswith(".") or name.lower() in ASIDE
 
 
-def pictured(file: Path) -> bool:
-    """Whether a file is a picture by its name, or by its content where the name has no suffix."""
-    if file.suffix:
-        return file.suffix.lower() in suffixes()
+def opens(file: Path) -> bool:
+    """Whether a file is a picture by its content, whatever its name says."""
     try:
         with Image.open(file):
             return True

@@ -5,6 +5,7 @@ import time
 import torch
 from torch import Tensor
 
+from .failures import Failed
 from .processes import summed
 
 LOST = 1e6  # no training comes back from such a loss; evaluation with batch normalisation may, in its first epochs
@@ -39,18 +40,19 @@ class Totals:
         if not (torch.stack(self.losses[-latest:]) < self.limit).all():
             step, value = next((i, v.item()) for i, v in enumerate(self.losses, 1) if not v < self.limit)
             raise Diverged(f"the loss became {value:.3g} at step {step} of the epoch: lower the learning rate, or "
-                           "look for a division by zero or a logarithm of zero in the loss")
+                           "look for NaN in the images, a batch of none, or a division by zero or a logarithm of zero "
+                           "in the loss")
 
     def means(self) -> dict:
         """Loss and accuracy as means over the examples of all processes, their number, and seconds since the start.
-        Raises ValueError where there were none."""
+        Raises Failed where there were none."""
         values = []
         if self.losses:  # a process may have no share of a small set
             self.require_below_limit(EVERY)
-            values = torch.stack(self.losses).tolist()
+            values = torch.stack(self.losses).flatten().tolist()  # PyTorch takes a vector of one as well
         loss = sum(n * value for n, value in zip(self.sizes, values, strict=True))
         loss, correct, examples = summed([loss, float(self.correct), sum(self.sizes)])
         if not examples:
-            raise ValueError("there were no batches: give images, in something that can be iterated in every epoch")
+            raise Failed("there were no batches: give images, in something that can be iterated in every epoch")
         return {"loss": loss / examples, "accuracy": correct / examples, "examples": int(examples),
                 "seconds": time.perf_counter() - self.start}

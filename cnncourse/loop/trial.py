@@ -116,6 +116,9 @@ def require_logits(logits: object, name: str, data, images: int, several: int) -
     if logits.shape[1] != len(data.classes):
         raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
                          f"build the network with num_classes={len(data.classes)}")
+    if not logits.is_floating_point():
+        raise ValueError(f"{name} gives logits of {logits.dtype}, where floats such as float32 are expected: leave out "
+                         "what makes others of them, such as long()")
 
 
 def cannot_take(model: nn.Module, name: str, images: Tensor, error: Exception) -> str:

@@ -4,13 +4,14 @@ import pickle
 import re
 import zipfile
 import zlib
-from copy import copy
+from copy import deepcopy
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LRScheduler
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
@@ -30,6 +31,7 @@ def save_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
     extra: more plain values to keep, such as the epoch or the record's rows; those of NumPy become Python's. Raises
     ValueError for others, and OSError where the file cannot be written; then it is as it was before.
     """
+    require_network(path, model)
     parts = {"optimizer": optimizer, "scheduler": scheduler}
     state = {name: part.state_dict() if part is not None else None for name, part in parts.items()}
     kinds = {name: type(part).__name__ for name, part in parts.items()}
@@ -99,6 +101,7 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
     differs, for a network on the meta device, and for an optimizer or a scheduler whose state it does not hold. Then
     nothing is changed.
     """
+    require_network(path, model)
     checkpoint = read_checkpoint(path)
     if scheduler is not None and optimizer is None:
         raise ValueError(f"{path} cannot restore the scheduler: give the optimizer as well")
@@ -122,6 +125,12 @@ def load_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
     return checkpoint
 
 
+def require_network(path: object, model: object) -> None:
+    if not isinstance(path, str | PathLike) or not isinstance(model, nn.Module):
+        raise ValueError("a checkpoint is given as the path of its file, and then the network, an nn.Module, not as a "
+                         f"{type(path).__name__} and a {type(model).__name__}")
+
+
 LAZY = "not known yet"
 WRAPPED = r"^((module|_orig_mod)\.)+"  # how names begin in nn.DataParallel, and in what torch.compile gives
 
@@ -133,7 +142,7 @@ def shape(value: object) -> tuple[int, ...] | str:
         return LAZY
     if value.is_meta or value.is_complex() or value.is_quantized or value.layout != torch.strided:
         return f"{tuple(value.shape)} of {value.dtype}, {value.layout}{', without numbers' * value.is_meta}"
-    return tuple(value.shape)
+    return tuple(value.shape) if value.is_floating_point() else f"{tuple(value.shape)} of whole numbers"
 
 
 def for_network(model: nn.Module, theirs: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
@@ -167,16 +176,20 @@ def require_state(path: str | Path, checkpoint: dict, name: str, part: Optimizer
         raise ValueError(f"{path} holds the state of another {name}: of {there}, not {here}; give that one, or leave "
                          "it out")
     if name == "optimizer":
-        tried = copy(part)  # loads for itself, and leaves that of which it is the copy
+        tried = deepcopy(part)  # with weights of its own, for a step
+        others = not type(part).__module__.startswith("torch.") or isinstance(part, LBFGS | SparseAdam)
         try:
-            tried.load_state_dict(state)
+            tried.load_state_dict(deepcopy(state))
             for group, own in zip(tried.param_groups, part.param_groups, strict=True):
                 if missing := sorted(own.keys() & part.defaults.keys() - group.keys()):
                     raise ValueError(f"it lacks {', '.join(missing)}")
-            for weight, kept in tried.state.items():
-                for key in {"momentum_buffer", "exp_avg"} & kept.keys():
-                    if kept[key] is not None and kept[key].shape != weight.shape:
-                        raise ValueError(f"it has {key} of {shape(kept[key])} for a weight of {shape(weight)}")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+                for weight in group["params"]:
+                    weight.grad = None if nn.parameter.is_lazy(weight) else torch.zeros_like(weight)
+            if not others:  # these may want a closure or sparse gradients
+                tried.step()
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} holds the state of another optimizer, which {here} cannot take ({error}): give "
                              "that one, or leave it out") from error
+    elif missing := sorted(key for key in part.state_dict().keys() - state.keys() if not key.startswith("_")):
+        raise ValueError(f"{path} holds the state of another scheduler, which lacks {', '.join(missing)} of {here}: "
+                         "give that one, or leave it out")
