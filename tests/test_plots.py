@@ -50,6 +50,14 @@ def test_what_was_bought_is_drawn_against_epochs_arithmetic_and_hours():
                if line.get_label() in ("a", "b")} for ax in panels]
     for at, cost in zip(points, (3, 3 * 10**9 * 1000 * 3 / 10**15, 0.5), strict=True):  # three epochs, half an hour
         assert at == {"a": (approx(cost), approx(55)), "b": (approx(cost), approx(70))}
+    for run in (runs := [record(f"run {i}", 0, 0.5) for i in range(12)]):
+        run.config |= {"model": "net", "train_images": 1000}
+        run.test = {"accuracy": 0.5}
+        for row in run.rows:
+            row["seconds"] = 600.0
+    drawn = [line for line in plots.bought(runs, {"net": 10**9}).axes[0].lines if "run" in str(line.get_label())]
+    assert len({(line.get_marker(), line.get_fillstyle()) for line in drawn}) == 12  # told apart without colours
+    assert {line.get_zorder() for line in drawn if line.get_fillstyle() == "none"} == {3}  # and hollow ones in front
     assert [ax.get_xlabel() for ax in panels] == ["epochs", "multiply-accumulates (10$^{15}$)", "hours"]
 
 
