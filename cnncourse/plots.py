@@ -49,7 +49,8 @@ def curves(records: "Sequence[Record]", title: str = "") -> "Figure":
             training, validation = (scale * np.array([r.column(f"{part}_{quantity}")[:length] for r in group])
                                     for part in ("train", "validation"))
             ax.plot(epochs, training.mean(0), color=colour, linestyle="--", linewidth=1)
-            ax.plot(epochs, validation.mean(0), color=colour, marker=marker, markersize=4, label=label)
+            ax.plot(epochs, validation.mean(0), color=colour, marker=marker, markersize=4,
+                    markevery=max(1, length // 24), label=label)
             if len(group) > 1:
                 ax.fill_between(epochs, validation.min(0), validation.max(0), color=colour, alpha=0.2, linewidth=0)
     left.set_ylabel("cross-entropy loss")
