@@ -313,14 +313,20 @@ def bench(args: argparse.Namespace) -> int:
     return 0
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Names the defaults that say something: not those of switches, nor of what is not given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help if action.default in (None, []) or action.nargs == 0 else super()._get_help_string(action)
+
+
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
     main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function: Callable, help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(function.__name__, help=help, description=help,
-                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub = commands.add_parser(function.__name__, help=help, description=help, formatter_class=Help)
         sub.set_defaults(function=function)
         return sub
 
@@ -475,12 +481,13 @@ def option(text: str) -> tuple[str, object]:
             f"NAME=VALUE with a number, true or false is expected, not '{text}'") from None
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
+    """The exit status. words: those of the command line, by default this process's own."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console may lack a sign
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    args = parser().parse_args()
+    args = parser().parse_args(words)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         return args.function(args)

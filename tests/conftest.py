@@ -21,6 +21,13 @@ torch.backends.mps.is_available = functools.cache(lambda: False)  # PyTorch itse
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals, forks and sockets of POSIX")
 
 
+def command(*words) -> int:
+    """The exit status of `cnncourse` with these words, in this process."""
+    from cnncourse.__main__ import main
+
+    return main([*map(str, words)])
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
     for item in items:

@@ -12,9 +12,9 @@ from random import Random
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import command
 from torch import nn
 
-from cnncourse import __main__ as cli
 from cnncourse.instructor import exam
 
 SEEDS = range(200)
@@ -307,25 +307,20 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert {path.name for path in (tmp_path / "0").iterdir()} == {"exam.md", "key.md"}
 
 
-def command(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "exam", *map(str, words)])
-    return cli.main()
-
-
 @pytest.mark.parametrize("name", ["exam.md", "key.md"])
-def test_nothing_is_overwritten(name, tmp_path, monkeypatch, capsys):
+def test_nothing_is_overwritten(name, tmp_path, capsys):
     (tmp_path / name).write_text("marked by hand")
-    assert command(monkeypatch, "--seed", 1, "--out", tmp_path) == 2
+    assert command("exam", "--seed", 1, "--out", tmp_path) == 2
     assert f"{name} is there already and is kept: name another directory" in capsys.readouterr().err
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "marked by hand"}
 
 
-def test_bad_input_gets_one_sentence(tmp_path, monkeypatch, capsys):
+def test_bad_input_gets_one_sentence(tmp_path, capsys):
     (tmp_path / "notes").write_text("mine")
-    assert command(monkeypatch, "--seed", 1, "--out", tmp_path / "notes") == 2
+    assert command("exam", "--seed", 1, "--out", tmp_path / "notes") == 2
     assert capsys.readouterr().err == f"cnncourse: {tmp_path / 'notes'} is a file: name a directory with --out\n"
     for words, message in (([], "one of the arguments --seed --seeds is required"),
                            (["--seed", "x"], "argument --seed: invalid int value: 'x'")):
         with pytest.raises(SystemExit):
-            command(monkeypatch, *words, "--out", tmp_path)
+            command("exam", *words, "--out", tmp_path)
         assert message in capsys.readouterr().err
