@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -245,11 +246,8 @@ def test_what_has_come_is_kept_and_the_next_attempt_goes_on_with_it_from_anywher
     found = doctor.data_sets(tmp_path)
     assert found[0] is None and f"{name} (half downloaded, 0.0 MB)" in found[1] and "cnncourse data get" in found[2]
 
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(downloads, "append", interrupted)
+        patch.setattr(downloads, "append", Mock(side_effect=KeyboardInterrupt))
         assert get(monkeypatch, tmp_path, name) == 130
     assert "the same command goes on" in capsys.readouterr().err
     assert get(monkeypatch, tmp_path, name, "--from", servers[1].address) == 0
@@ -339,12 +337,8 @@ def test_without_room_nothing_is_fetched_and_what_has_come_is_kept(stand_in, ser
         assert get(monkeypatch, tmp_path, name) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"{name} cannot be written to {tmp_path} (" in error and "MB are to come" in error and "--root" in error
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfileobj", full)
+        patch.setattr(shutil, "copyfileobj", Mock(side_effect=OSError(28, "No space left on device")))
         assert get(monkeypatch, tmp_path, name) == 2
     assert "(No space left on device): make room there" in capsys.readouterr().err
     servers[0].asked.clear()

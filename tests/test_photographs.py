@@ -4,6 +4,7 @@ import os
 import warnings
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -126,11 +127,7 @@ def test_a_folder_that_exists_is_left_alone_and_a_crash_leaves_none(tmp_path, mo
     (tmp_path / "mine").mkdir()
     with pytest.raises(FileExistsError, match="mine exists already and is left as it is: give a folder"):
         photographs.build(tmp_path / "mine")
-
-    def full(*_, **__):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Image.Image, "save", Mock(side_effect=OSError("no space left on device")))
     with pytest.raises(OSError, match="no space"):
         photographs.build(tmp_path / "new")
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
