@@ -3,8 +3,6 @@
 import hashlib
 import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -130,11 +128,6 @@ def test_a_file_that_cannot_be_downloaded_says_what_to_put_where(spoil, reason, 
 def test_networks_without_trained_weights_are_answered_with_the_nearest(name):
     with pytest.raises(ValueError, match=f"no network with pretrained weights '{name}': did you mean .*{name[:6]}"):
         pretrained(name)
-
-
-def test_copying_weights_does_not_bring_torchvision():
-    script = "import sys, cnncourse.weights; sys.exit('torchvision' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
 def test_a_network_without_numbers_takes_those_of_the_source_and_can_be_trained():
