@@ -3,6 +3,7 @@ give equal numbers, and on the same random numbers."""
 
 import functools
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,14 @@ import torch  # noqa: E402
 
 torch.backends.mps.is_available = functools.cache(lambda: False)  # PyTorch itself asks for a cached function
 
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals, forks and sockets of POSIX")
+
+
+def from_book(name: str) -> dict:
+    """What a module of the book's folder defines, by name."""
+    return runpy.run_path(str(ROOT / "book" / f"{name}.py"))
 
 
 def command(*words) -> int:
@@ -44,7 +52,7 @@ def in_a_process_of_its_own(test):
             return test(*args, **kwargs)
         name = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
         done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", name], capture_output=True,
-                              cwd=Path(__file__).parent.parent, env=os.environ | {"CNNCOURSE_ALONE": "1"}, text=True)
+                              cwd=ROOT, env=os.environ | {"CNNCOURSE_ALONE": "1"}, text=True)
         assert done.returncode == 0, done.stdout
     return run
 

@@ -1,18 +1,16 @@
 """Architecture pictures: what they say is true, sizes and blues follow the stated scales, and all can be read."""
 
 import re
-import runpy
 from functools import cache
 from inspect import getdoc
 from itertools import pairwise
 from math import sqrt
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import torch
 import torchvision
-from conftest import command
+from conftest import command, from_book
 from facts import build
 
 from cnncourse import trace
@@ -179,7 +177,7 @@ def test_a_file_is_an_svg_with_a_background(tmp_path, capsys):
 
 
 def test_the_books_page_shows_every_network_once_with_its_docstring_in_the_order_of_models():
-    book = runpy.run_path(str(Path(__file__).parent.parent / "book" / "pictures.py"))
+    book = from_book("pictures")
     page = book["gallery"]({name: table(name) for name in MODELS})
     places = [page.index(f"### `{name}`\n\n{getdoc(MODELS[name])}\n\n{draw({name: table(name)})._repr_html_()}\n")
               for name in MODELS]

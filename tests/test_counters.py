@@ -1,11 +1,10 @@
 """The page "What the counters say": its table, and its warnings, for the tools that the course installs."""
 
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
 import torchinfo
+from conftest import ROOT, from_book
 from facts import build
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -13,8 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cnncourse.models import MODELS
 from cnncourse.trace import costs
 
-ROOT = Path(__file__).parents[1]
-COUNTERS = runpy.run_path(str(ROOT / "book" / "counters.py"))
+COUNTERS = from_book("counters")
 
 
 def mult_adds(name: str, images: int = 1) -> int:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import nbformat
 import psutil
 import pytest
-from conftest import command, needs_posix
+from conftest import ROOT, command, needs_posix
 from nbgrader.api import Gradebook
 from test_exercises import WRITTEN
 
@@ -20,12 +20,12 @@ from cnncourse.exercises import vgg
 from cnncourse.instructor import editions, grading
 from cnncourse.tools.progress import named, note, overview
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+FOLDER = ROOT / "notebooks"
 lessons = pytest.mark.parametrize("lesson", WRITTEN)
 
 
 def read(lesson):
-    return nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+    return nbformat.read(FOLDER / f"{lesson}.ipynb", as_version=4)
 
 
 @lessons
@@ -141,13 +141,13 @@ def test_a_damaged_copy_is_kept_and_does_not_keep_the_others_from_being_copied(t
     mine.mkdir()
     (mine / "01_convolution_arithmetic.ipynb").write_text(text)
     names = ["01_convolution_arithmetic.ipynb", "02_lenet.ipynb"]
-    first, second = editions.hand_out([NOTEBOOKS / name for name in names], mine)
+    first, second = editions.hand_out([FOLDER / name for name in names], mine)
     assert "no readable notebook: give it another name" in first and second == f"{mine / names[1]}: copied"
     assert (mine / names[0]).read_text() == text
     (mine / names[0]).rename(mine / "damaged.ipynb")
-    assert editions.hand_out([NOTEBOOKS / names[0]], mine) == [f"{mine / names[0]}: copied"]
+    assert editions.hand_out([FOLDER / names[0]], mine) == [f"{mine / names[0]}: copied"]
     (mine / ".cnncourse.json").write_text(text[:5])  # the list of what was copied
-    assert "kept as it is" in editions.hand_out([NOTEBOOKS / names[0]], mine)[0]
+    assert "kept as it is" in editions.hand_out([FOLDER / names[0]], mine)[0]
 
 
 def test_where_the_list_of_copies_is_lost_no_answer_is(tmp_path):
@@ -207,7 +207,7 @@ def test_an_export_replaces_its_own_files_and_keeps_those_that_an_instructor_has
 
 @lessons
 def test_each_exercise_has_the_section_that_answers_it(lesson):
-    where = editions.sections(NOTEBOOKS / f"{lesson}.ipynb")
+    where = editions.sections(FOLDER / f"{lesson}.ipynb")
     assert list(where) == [ex.name for ex in exercises.of_lesson(lesson)]
     titles = [line for cell in read(lesson).cells for line in cell.source.splitlines()]
     assert all(f"## {title}" in titles for title in where.values())

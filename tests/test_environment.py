@@ -12,10 +12,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from conftest import command
+from conftest import ROOT, command
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NEEDED, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
 CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}

@@ -3,16 +3,13 @@
 import csv
 import io
 import zipfile
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import nbformat
-from conftest import command
+from conftest import NOTEBOOKS, command
 from PIL import Image
 
 from cnncourse.instructor import figures
-
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9]*.ipynb"))
 
 
 def test_every_figure_of_the_lessons_is_a_picture_with_caption_alt_text_and_licence(tmp_path, capsys):

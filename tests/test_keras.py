@@ -2,11 +2,11 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import ROOT
 from facts import build
 from torch import nn
 
@@ -15,7 +15,7 @@ from cnncourse.models import MODELS
 from cnncourse.show.keras import Totals, totals
 from cnncourse.trace import parameters
 
-PAGE = (Path(__file__).parents[1] / "book" / "keras.md").read_text()
+PAGE = (ROOT / "book" / "keras.md").read_text()
 DICTIONARY, TOTALS = ([[cell.strip() for cell in line[1:-1].split("|")] for line in part.splitlines()
                        if line.startswith("| ") and not line.startswith("| Keras |")]
                       for part in PAGE.split("## Three totals"))

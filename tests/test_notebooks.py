@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from conftest import NOTEBOOKS, ROOT
 from prose import python_of, unproven
 
 from cnncourse import expanded
@@ -23,10 +24,8 @@ from cnncourse.exercises import LESSONS
 from cnncourse.recipes import PROFILES
 from cnncourse.tools import execute
 
-ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
 

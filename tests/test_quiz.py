@@ -17,14 +17,13 @@ from xml.etree import ElementTree as ET
 
 import nbformat
 import pytest
-from conftest import command
+from conftest import NOTEBOOKS, command
 from lxml import etree
 from moodle_xml_parser.parser import parse_string
 from onyx2moodle.parser import parse_item
 
 from cnncourse.instructor import exam, quiz
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9]*.ipynb"))
 SEEDS = range(1, 31)
 NS = {"q": quiz.QTI, "cp": "http://www.imsglobal.org/xsd/imscp_v1p1"}
 PIXEL = b"\x89PNG, as far as anybody looks"

@@ -1,16 +1,15 @@
 """The page "Networks in other tools": what is quick is tried again here, on a network of each kind."""
 
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
+from conftest import from_book
 from facts import WITH_HEADS, build
 from torch import nn
 
 from cnncourse.models import MODELS
 
-TOOLS = runpy.run_path(str(Path(__file__).parents[1] / "book" / "tools.py"))
+TOOLS = from_book("tools")
 NETWORKS = ("lenet5", "lenet5_1998", "mnist_cnn", "alexnet_small", "vgg11_small", "googlenet_small", "resnet20",
             "plain20")
 NEEDS = {"onnx": ("onnxruntime", "onnxscript"), "safetensors": ("safetensors",)}
