@@ -29,6 +29,17 @@ def from_book(name: str) -> dict:
     return runpy.run_path(str(ROOT / "book" / f"{name}.py"))
 
 
+def real_data(*names: str) -> Path:
+    """The folder of the data sets that are downloaded; skips the test where one of these is not in it."""
+    from cnncourse import expanded
+    from cnncourse.datasets.checksums import look
+
+    root = expanded(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
+    if absent := [name for name in names if look(name, root)[0]]:
+        pytest.skip(f"{' and '.join(absent)} not under {root}: set CNNCOURSE_DATA")
+    return root
+
+
 def command(*words) -> int:
     """The exit status of `cnncourse` with these words, in this process."""
     from cnncourse.__main__ import main

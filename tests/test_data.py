@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import real_data
 from PIL import Image, ImageOps
 from torch.nn.functional import avg_pool2d
 
@@ -341,10 +342,7 @@ def test_images_keep_their_labels_and_are_split_by_class_with_none_in_two_sets(n
 @pytest.fixture
 def real(request):
     """(name, root) of a real data set, where it is."""
-    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
-    if checksums.look(request.param, root)[0]:
-        pytest.skip(f"{request.param} is not under {root}: set CNNCOURSE_DATA to check its loader")
-    return request.param, root
+    return request.param, real_data(request.param)
 
 
 @pytest.mark.parametrize("real", checksums.MD5, indirect=True)
@@ -405,8 +403,8 @@ def test_the_nearest_images_of_cifar10_are_mirrored_and_those_that_the_book_name
 def test_real_files_that_were_swapped_or_changed_are_named(real, fault, tmp_path):
     """What a network would learn from without a word."""
     name, root = real
-    if fault == "clothes" and checksums.look("fashion_mnist", root)[0]:
-        pytest.skip(f"fashion_mnist is not under {root}")
+    if fault == "clothes":
+        real_data("fashion_mnist")
     shutil.copytree(root / "MNIST", tmp_path / "MNIST")
     raw = tmp_path / "MNIST/raw"
     labels, words = raw / "train-labels-idx1-ubyte", "is damaged"

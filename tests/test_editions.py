@@ -33,10 +33,10 @@ def test_in_the_edition_with_solutions_every_check_is_correct(lesson):
     notebook = editions.with_solutions(read(lesson), lesson)
     space, checked = {}, 0
     for cell in (c for c in notebook.cells if c.cell_type == "code"):
-        if "check" in cell.metadata.get("tags", []):
+        if editions.has(cell, "check"):
             assert eval(cell.source, space), cell.source
             checked += 1
-        elif "exercise" in cell.metadata.get("tags", []) or checked == 0 and "from cnncourse.exercises" in cell.source:
+        elif editions.has(cell, "exercise") or checked == 0 and "from cnncourse.exercises" in cell.source:
             exec(cell.source, space)
     assert checked == len(exercises.of_lesson(lesson))
 

@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT
 
 from cnncourse import exercises
+from cnncourse.instructor.editions import has
 from cnncourse.models.googlenet import TABLE
 
 GUIDE = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
@@ -69,7 +70,7 @@ def test_each_lesson_has_misconceptions_with_question_answer_and_cure(lesson):
     known = headings(lesson)
     asked = {" ".join(cell.source.split()) for cell in
              nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", as_version=4).cells
-             if "question" in cell.metadata.get("tags", [])}
+             if has(cell, "question")}
     assert len(items) >= 3
     for item in items:
         assert re.search(r"\bAsk[:★]", item) and "They " in item, item

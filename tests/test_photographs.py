@@ -1,6 +1,5 @@
 """The folder of photographs: what is in it, and that the loader takes it and real ones."""
 
-import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -9,6 +8,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from conftest import real_data
 from PIL import Image, ImageOps
 from torch.nn.functional import avg_pool2d
 
@@ -134,7 +134,7 @@ def test_a_folder_that_exists_is_left_alone_and_a_crash_leaves_none(tmp_path, mo
 
 
 def test_the_loader_reads_real_photographs():
-    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse") / "flowers"
+    root = real_data() / "flowers"
     if not root.is_dir():
         pytest.skip("there is no directory flowers in $CNNCOURSE_DATA (train/ and val/, one sub-directory a class)")
     with warnings.catch_warnings():

@@ -23,6 +23,7 @@ from moodle_xml_parser.parser import parse_string
 from onyx2moodle.parser import parse_item
 
 from cnncourse.instructor import exam, quiz
+from cnncourse.instructor.editions import has
 
 SEEDS = range(1, 31)
 NS = {"q": quiz.QTI, "cp": "http://www.imsglobal.org/xsd/imscp_v1p1"}
@@ -62,7 +63,7 @@ def test_every_question_of_the_lessons_and_every_number_of_the_exam_is_there(ite
         assert len({(item.name, item.text) for item in items}) == len(items) == 30 * 41
     else:
         cells = [cell for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells
-                 if "question" in cell.metadata.get("tags", [])]
+                 if has(cell, "question")]
         assert len(items) == len(cells) == 41
         for item, cell in zip(items, cells, strict=True):
             assert len(item.answers) == cell.source.count("<details>") >= 3
