@@ -39,11 +39,6 @@ def test_a_complete_environment_needs_nothing(tmp_path):
     assert render(found).endswith("\nEverything needed is here.")
 
 
-def test_missing_torch_is_a_fault_with_advice_and_no_gpu_fault(look):
-    assert look("PyTorch").ok is False and "pip install" in look("PyTorch").advice
-    assert look("GPU").ok is None
-
-
 def test_a_mismatched_pair_is_found_by_using_it_and_both_versions_are_told(look, monkeypatch):
     nms = Mock(side_effect=RuntimeError("operator torchvision::nms does not exist"))
     pair = {"torch": SimpleNamespace(zeros=lambda *_: 0), "torchvision": SimpleNamespace(ops=SimpleNamespace(nms=nms))}
@@ -83,7 +78,7 @@ def test_nothing_at_all_installed_is_told_without_a_traceback(tmp_path, without_
     lab = [check for check in found if check.advice.endswith('python -m pip install -c constraints.txt -e ".[lab]"')]
     assert [(check.name, check.ok) for check in lab] == [
         ("memory", None), ("other packages", False), ("Jupyter kernel", False)]
-    assert all(check.advice for check in found if check.ok is False)
+    assert all("pip install" in check.advice for check in found if check.ok is False)  # none of them the GPU's
     assert "Traceback" not in render(found)
 
 
