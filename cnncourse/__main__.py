@@ -119,10 +119,12 @@ def chosen(names: list[str]) -> list[Path]:
     """The notebooks of these names or paths, all of the course's where none is named."""
     here = [Path("notebooks"), Path(__file__).resolve().parents[1] / "notebooks"]  # the clone that is installed
     course = next((sorted(d.glob("[0-9]*.ipynb")) for d in here if d.is_dir()), [])
-    known = {path.stem: path for path in course} | {path.stem[:2]: path for path in course}
+    known = {path.stem: path for path in course}
+    full = {stem[:2]: stem for stem in known}
     if not names and not course:
         raise ValueError("no notebooks/ directory here: run this in a clone of the course, or name the notebooks")
-    return [Path(n) if Path(n).is_file() else pick(known, Path(n).stem, "notebook") for n in names] or course
+    return [Path(n) if Path(n).is_file() else pick(known, full.get(Path(n).stem, Path(n).stem), "notebook")
+            for n in names] or course
 
 
 def start(args: argparse.Namespace) -> int:
