@@ -24,9 +24,8 @@ def train(args: argparse.Namespace) -> int:
     if args.data == "folder" and args.root == DATA:
         raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
     device = args.device or device_at_hand()
-    speed = Speed(device, args.workers, autocast=args.autocast, compile=args.compile)
-    if args.fast:
-        speed = Speed.for_hours(device, args.workers)
+    speed = (Speed.for_hours(device, args.workers) if args.fast else
+             Speed(device, args.workers, autocast=args.autocast, compile=args.compile))
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.root,
                      verbose=True, resume="anywhere" if args.anywhere else args.resume, options=dict(args.option),
