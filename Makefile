@@ -57,8 +57,9 @@ endef
 	$(call install,.[dev$(comma)book$(comma)teach])
 	touch .venv/student
 
-# Make's own clock says whether the executed notebooks are those of these sources.
-$(OUT)/complete: $(wildcard notebooks/*.ipynb cnncourse/*.py cnncourse/*/*.py cnncourse/*/*.js cnncourse/*/*/*.json) | .venv/student
+# Make's own clock says whether the executed notebooks, and what is printed, are those of these sources.
+COURSE := $(wildcard notebooks/*.ipynb cnncourse/*.py cnncourse/*/*.py cnncourse/*/*.js cnncourse/*/*/*.json)
+$(OUT)/complete: $(COURSE) | .venv/student
 	@rm -f $@
 	$(BIN)/cnncourse run --profile tiny --jobs $(JOBS) --out $(OUT)
 	@touch $@
@@ -96,11 +97,18 @@ book: .venv/developer
 # The sheet and the key that `cnncourse exam` wrote, and that you may have changed.
 EXAM ?= exam
 
-pdf: .venv/developer
-	rm -rf build/pdf
+# Of the book's own files, without those that it writes itself.
+PAGES = $(filter-out book/coverage.md book/_static/explorer.js $(patsubst %.py,%.md,$(wildcard book/*.py)),\
+	$(wildcard book/*.* book/_static/*)) tests/coverage.toml
+build/pdf/book.pdf: $(COURSE) $(PAGES) | .venv/developer
+	rm -rf build/pdf/page
 	$(BIN)/python -m sphinx -q -b singlehtml -D html_theme=basic book build/pdf/page
 	$(BIN)/python book/paper.py book build/pdf
+
+build/pdf/booklet.pdf: $(COURSE) book/paper.py | .venv/developer
 	$(BIN)/python book/paper.py booklet build/pdf
+
+pdf: build/pdf/book.pdf build/pdf/booklet.pdf
 	$(if $(wildcard $(EXAM)/*.md),$(BIN)/python book/paper.py exam $(EXAM),@echo "no exam lies in $(EXAM)/: make one \
 		with cnncourse exam --seed N --out $(EXAM), and say make pdf again")
 

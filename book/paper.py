@@ -17,8 +17,8 @@ import nbformat
 from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
 
+from cnncourse.instructor import quiz
 from cnncourse.instructor.editions import has
-from cnncourse.instructor.quiz import CHOICE, to_html
 
 HERE = Path(__file__).parent
 MATHJAX = Path(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax/tex-svg.js"))
@@ -109,33 +109,33 @@ def booklet(page: Page, folder: Path) -> None:
     """The tasks with their stubs, the questions with their choices, and room to write; no answer of either."""
     parts = ["<h1>Classic convolutional networks</h1><p>Tasks and questions of the nine lessons. Name:</p>"]
     for path in sorted((HERE.parent / "notebooks").glob("[0-9]*.ipynb")):
-        parts.append(of_lesson(nbformat.read(path, as_version=4)))
+        parts.append(of_lesson(path))
     source = folder / "booklet.html"
     source.write_text(document("Tasks and questions", "\n".join(parts)), encoding="utf-8")
     printed(page, source, folder / "booklet.pdf", ".part > h1, .part > h2")
 
 
-def of_lesson(notebook: nbformat.NotebookNode) -> str:
-    as_html = to_html()
+def of_lesson(path: Path) -> str:
+    as_html, cells = quiz.to_html(), nbformat.read(path, as_version=4).cells
     questions, tasks, text = [], [], ""
-    for cell in notebook.cells:
-        if has(cell, "question"):
-            asked = cell.source.partition("<details>")[0].replace("**Question.**", f"**{len(questions) + 1}.**")
-            choices = "".join(f"<p class='choice'>{letter}. {as_html(choice).removeprefix('<p>')}"
-                              for letter, (choice, _) in zip("ABCDEFG", CHOICE.findall(cell.source), strict=False))
-            questions.append(f"<div class='task'>{as_html(asked)}{choices}</div>")
-        elif cell.cell_type == "markdown":
+    for number, item in enumerate(quiz.of_lesson(path), 1):
+        choices = "".join(f"<p class='choice'>{letter}. {answer.text.removeprefix('<p>')}"
+                          for letter, answer in zip("ABCDEFG", item.answers, strict=False))
+        asked = f"<p><strong>{number}.</strong> {item.text.removeprefix('<p>')}"
+        questions.append(f"<div class='task'>{asked}{choices}</div>")
+    for cell in cells:
+        if cell.cell_type == "markdown" and not has(cell, "question"):
             text = cell.source if "### " in cell.source else f"{text}\n\n{cell.source}"  # since the last heading
         elif has(cell, "exercise"):
             task = as_html(f"{text}\n\n```python\n{cell.source}\n```")
             tasks.append(f"<div class='task'>{task}</div><div class='room'></div>")
-    title = as_html(notebook.cells[0].source.splitlines()[0])
+    title = as_html(cells[0].source.splitlines()[0])
     return (f"<section class='part'>{title}<h2>Questions</h2>{''.join(questions)}"
             f"<h2>Tasks</h2>{''.join(tasks)}</section>")
 
 
 def exam(page: Page, folder: Path) -> None:
-    as_html = to_html()
+    as_html = quiz.to_html()
     for path in sorted(folder.glob("*.md")):
         source = path.with_suffix(".html")
         source.write_text(document(path.stem, as_html(path.read_text(encoding="utf-8"))), encoding="utf-8")

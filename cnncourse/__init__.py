@@ -20,7 +20,7 @@ def pick(table: Mapping[str, T], name: str, kind: str) -> T:
     """table[name]; raises ValueError naming the nearest valid names (or all) where there is none."""
     if name in table:
         return table[name]
-    near = get_close_matches(name, table, n=3, cutoff=0.4)
+    near = [] if str(name).isdecimal() else get_close_matches(name, table, n=3, cutoff=0.4)  # a number is near to none
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(table)}"
     raise ValueError(f"there is no {kind} '{name}': {hint}")
 
@@ -58,3 +58,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file as `replacing` does, with the same bytes on every system."""
+    with replacing(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")

@@ -24,9 +24,8 @@ def train(args: argparse.Namespace) -> int:
     if args.data == "folder" and args.root == DATA:
         raise ValueError("--data folder needs --root DIR: the directory that holds one folder of photographs a class")
     device = args.device or device_at_hand()
-    speed = Speed(device, args.workers, autocast=args.autocast, compile=args.compile)
-    if args.fast:
-        speed = Speed.for_hours(device, args.workers)
+    speed = (Speed.for_hours(device, args.workers) if args.fast else
+             Speed(device, args.workers, autocast=args.autocast, compile=args.compile))
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.root,
                      verbose=True, resume="anywhere" if args.anywhere else args.resume, options=dict(args.option),
@@ -119,10 +118,12 @@ def chosen(names: list[str]) -> list[Path]:
     """The notebooks of these names or paths, all of the course's where none is named."""
     here = [Path("notebooks"), Path(__file__).resolve().parents[1] / "notebooks"]  # the clone that is installed
     course = next((sorted(d.glob("[0-9]*.ipynb")) for d in here if d.is_dir()), [])
-    known = {path.stem: path for path in course} | {path.stem[:2]: path for path in course}
+    known = {path.stem: path for path in course}
+    full = {stem[:2]: stem for stem in known}
     if not names and not course:
         raise ValueError("no notebooks/ directory here: run this in a clone of the course, or name the notebooks")
-    return [Path(n) if Path(n).is_file() else pick(known, Path(n).stem, "notebook") for n in names] or course
+    return [Path(n) if Path(n).is_file() else pick(known, full.get(Path(n).stem, Path(n).stem), "notebook")
+            for n in names] or course
 
 
 def start(args: argparse.Namespace) -> int:
@@ -313,14 +314,20 @@ def bench(args: argparse.Namespace) -> int:
     return 0
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Names the defaults that say something: not those of switches, nor of what is not given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help if action.default in (None, []) or action.nargs == 0 else super()._get_help_string(action)
+
+
 def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="cnncourse", description="A course on classic convolutional networks.")
     main.add_argument("--version", action="version", version=f"cnncourse {__version__}")
     commands = main.add_subparsers(required=True, metavar="COMMAND")
 
     def command(function: Callable, help: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(function.__name__, help=help, description=help,
-                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        sub = commands.add_parser(function.__name__, help=help, description=help, formatter_class=Help)
         sub.set_defaults(function=function)
         return sub
 
@@ -475,12 +482,13 @@ def option(text: str) -> tuple[str, object]:
             f"NAME=VALUE with a number, true or false is expected, not '{text}'") from None
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
+    """The exit status. words: those of the command line, by default this process's own."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console may lack a sign
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    args = parser().parse_args()
+    args = parser().parse_args(words)
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     try:
         return args.function(args)

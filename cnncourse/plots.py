@@ -33,7 +33,7 @@ def by_label(records: "Sequence[Record]") -> dict[str, list]:
     return groups
 
 
-def curves(records: "Sequence[Record]", title: str = "") -> "Figure":
+def curves(records: "Sequence[Record]") -> "Figure":
     """Loss and accuracy over the epochs: training dashed, validation solid with markers.
 
     Records with equal labels are runs of the same thing with other seeds: drawn as their mean, and for the validation
@@ -61,8 +61,6 @@ def curves(records: "Sequence[Record]", title: str = "") -> "Figure":
         ax.grid(alpha=0.3)
     right.plot([], [], color="grey", linestyle="--", linewidth=1, label="training (dashed)")
     right.legend(fontsize="small")
-    if title:
-        figure.suptitle(title)
     return figure
 
 

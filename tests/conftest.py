@@ -3,6 +3,7 @@ give equal numbers, and on the same random numbers."""
 
 import functools
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,32 @@ import torch  # noqa: E402
 
 torch.backends.mps.is_available = functools.cache(lambda: False)  # PyTorch itself asks for a cached function
 
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="signals, forks and sockets of POSIX")
+
+
+def from_book(name: str) -> dict:
+    """What a module of the book's folder defines, by name."""
+    return runpy.run_path(str(ROOT / "book" / f"{name}.py"))
+
+
+def real_data(*names: str) -> Path:
+    """The folder of the data sets that are downloaded; skips the test where one of these is not in it."""
+    from cnncourse import expanded
+    from cnncourse.datasets.checksums import look
+
+    root = expanded(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
+    if absent := [name for name in names if look(name, root)[0]]:
+        pytest.skip(f"{' and '.join(absent)} not under {root}: set CNNCOURSE_DATA")
+    return root
+
+
+def command(*words) -> int:
+    """The exit status of `cnncourse` with these words, in this process."""
+    from cnncourse.__main__ import main
+
+    return main([*map(str, words)])
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
@@ -37,7 +63,7 @@ def in_a_process_of_its_own(test):
             return test(*args, **kwargs)
         name = os.environ["PYTEST_CURRENT_TEST"].rpartition(" (")[0]
         done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", name], capture_output=True,
-                              cwd=Path(__file__).parent.parent, env=os.environ | {"CNNCOURSE_ALONE": "1"}, text=True)
+                              cwd=ROOT, env=os.environ | {"CNNCOURSE_ALONE": "1"}, text=True)
         assert done.returncode == 0, done.stdout
     return run
 

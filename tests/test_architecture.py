@@ -1,21 +1,18 @@
 """Architecture pictures: what they say is true, sizes and blues follow the stated scales, and all can be read."""
 
 import re
-import runpy
-import sys
 from functools import cache
 from inspect import getdoc
 from itertools import pairwise
 from math import sqrt
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import torch
 import torchvision
+from conftest import command, from_book
 from facts import build
 
-from cnncourse import __main__ as cli
 from cnncourse import trace
 from cnncourse.models import MODELS
 from cnncourse.show.architecture import CHANNELS, DEPTH, MAP, QUANTITIES, WIDTH, draw
@@ -170,10 +167,9 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(networks, colour, messa
         draw(networks, colour)
 
 
-def test_a_file_is_an_svg_with_a_background(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "compare", "plain20", "resnet20", "--colour", "parameters",
-                                      "--picture", str(tmp_path / "both.svg")])
-    assert cli.main() == 0 and "both.svg" in capsys.readouterr().out
+def test_a_file_is_an_svg_with_a_background(tmp_path, capsys):
+    words = ["plain20", "resnet20", "--colour", "parameters", "--picture", tmp_path / "both.svg"]
+    assert command("compare", *words) == 0 and "both.svg" in capsys.readouterr().out
     root, blocks, _ = parse((tmp_path / "both.svg").read_text())
     assert len(blocks) == 10 and "background: Canvas; color: CanvasText" in root.get("style")
     with pytest.raises(ValueError, match="name it both.svg, not both.png"):
@@ -181,7 +177,7 @@ def test_a_file_is_an_svg_with_a_background(tmp_path, monkeypatch, capsys):
 
 
 def test_the_books_page_shows_every_network_once_with_its_docstring_in_the_order_of_models():
-    book = runpy.run_path(str(Path(__file__).parent.parent / "book" / "pictures.py"))
+    book = from_book("pictures")
     page = book["gallery"]({name: table(name) for name in MODELS})
     places = [page.index(f"### `{name}`\n\n{getdoc(MODELS[name])}\n\n{draw({name: table(name)})._repr_html_()}\n")
               for name in MODELS]

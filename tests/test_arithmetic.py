@@ -57,10 +57,3 @@ def test_receptive_fields_are_those_of_the_papers():
     assert arithmetic.receptive_field([(3, 1), (3, 1)]) == arithmetic.receptive_field([(5, 1)]) == (5, 1)
     alexnet = [(11, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 1), (3, 1), (3, 2)]
     assert arithmetic.receptive_field(alexnet) == (195, 32)
-
-
-def test_parameters_and_macs_are_those_of_the_layers():
-    layer = nn.Conv2d(48, 256, 5, padding=2, groups=2)
-    assert arithmetic.conv_parameters(48, 256, 5, groups=2) == sum(p.numel() for p in layer.parameters())
-    assert arithmetic.conv_macs(96, 256, 5, 27, 27, groups=2) == 223_948_800
-    assert arithmetic.linear_parameters(9216, 4096) == 37_752_832

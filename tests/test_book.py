@@ -4,7 +4,6 @@ import copy
 import gzip
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -15,14 +14,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from conftest import NOTEBOOKS, ROOT, from_book
 
 from cnncourse import exercises
 
 bs4 = pytest.importorskip("bs4", reason="of the developer's environment")
-ROOT = Path(__file__).parents[1]
 BOOK, PICTURES = ROOT / "build" / "book", ROOT / "build" / "screenshots"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-CHAPTERS = runpy.run_path(str(ROOT / "book" / "chapters.py"))
+CHAPTERS = from_book("chapters")
 # One page of each kind: in both sizes, light and dark, it is photographed for people to look at, and judged by axe.
 KINDS = ["index", "notebooks/01_convolution_arithmetic", "explorer", "pictures", "records", "paper_to_code", "keras",
          "counters", "tools", "glossary", "bibliography", "errata", "instructors", "search"]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ROOT
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 VERDICT = ".convolution-explorer .verdict"
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
 
@@ -21,7 +21,7 @@ KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel
 def lab(tmp_path_factory):
     """A JupyterLab that serves a copy of the notebooks, so that a test can never change them: (address, folder)."""
     folder = tmp_path_factory.mktemp("lab") / "notebooks"
-    shutil.copytree(NOTEBOOKS, folder)
+    shutil.copytree(ROOT / "notebooks", folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

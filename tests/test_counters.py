@@ -1,33 +1,31 @@
 """The page "What the counters say": its table, and its warnings, for the tools that the course installs."""
 
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
 import torchinfo
+from conftest import ROOT, from_book
+from facts import build
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnncourse.models import MODELS
 from cnncourse.trace import costs
 
-ROOT = Path(__file__).parents[1]
-COUNTERS = runpy.run_path(str(ROOT / "book" / "counters.py"))
+COUNTERS = from_book("counters")
 
 
 def mult_adds(name: str, images: int = 1) -> int:
-    with torch.device("meta"):
-        net = MODELS[name]()
+    net = build(name)
     return torchinfo.summary(net, input_size=(images, *net.input_shape), device="meta", verbose=0).total_mult_adds
 
 
 @pytest.mark.parametrize("name", COUNTERS["MORE"])
 def test_torchinfo_and_flop_counter_report_what_the_table_says(name):
     more = dict(zip(COUNTERS["TOOLS"], COUNTERS["MORE"][name], strict=True))
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net = MODELS[name]().eval()
-        net(torch.empty(1, *net.input_shape))
+    net = build(name).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        net(torch.empty(1, *net.input_shape, device="meta"))
     macs = costs(net).macs
     assert counter.get_total_flops() == 2 * (macs + more["flop_counter / 2"]) == 2 * macs
     assert mult_adds(name) == macs + more["torchinfo"]

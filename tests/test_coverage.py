@@ -3,12 +3,11 @@
 import ast
 import re
 import tomllib
-from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ROOT
 
-ROOT = Path(__file__).parent.parent
 ROWS = tomllib.loads((ROOT / "tests" / "coverage.toml").read_text())
 TESTS = {node.name for path in (ROOT / "tests").rglob("test_*.py") for node in ast.parse(path.read_text()).body
          if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import real_data
 from PIL import Image, ImageOps
 from torch.nn.functional import avg_pool2d
 
@@ -255,14 +256,15 @@ def test_processes_take_their_own_parts_of_the_same_batches(digits):
 
 @pytest.fixture(params=checksums.MD5)
 def downloaded(request, tmp_path, monkeypatch):
-    """(name, files) of a set whose files are there, with nothing in them but their names, and no way to get others.
-    test_downloads has the ways."""
+    """(name, files) of a set whose files are there, with nothing in them but their names, as in those of the other
+    sets, and no way to get others. test_downloads has the ways."""
     monkeypatch.setitem(downloads.ADDRESSES, request.param, ["http://localhost:x"])
     names = list(checksums.MD5[request.param])
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(pickle.dumps(name))  # as CIFAR's are
-    monkeypatch.setitem(checksums.MD5, request.param, {n: checksums.digest(pickle.dumps(n)) for n in names})
+    for of_set, files in checksums.MD5.items():
+        monkeypatch.setitem(checksums.MD5, of_set, {file: checksums.digest(pickle.dumps(file)) for file in files})
     return request.param, [tmp_path / name for name in names]
 
 
@@ -278,18 +280,21 @@ def test_an_absent_data_set_says_how_to_get_it(downloaded, tmp_path):
 
 @pytest.mark.parametrize("content, fault", [
     (b"", "is damaged"), (b" <!DOCTYPE html><title>Log in", "is a web page"),
-    (b"\0\0\x08\x03\0\0\xea\x60", "is damaged"), ("whole", "is {} under another name")],
-    ids=["empty", "a web page", "cut short", "of another set"])
+    (b"\0\0\x08\x03\0\0\xea\x60", "is damaged"), ("first", "is {first} under another name"),
+    ("other", "is {other} under another name")], ids=["empty", "a web page", "cut short", "swapped", "of another set"])
 def test_a_damaged_file_is_named_before_it_is_read_and_kept(downloaded, content, fault, tmp_path):
-    """Also where the set cannot be read at all, and where the file is a whole one of another set."""
+    """Also where the set cannot be read at all, and where the file is a whole one of the same or of another set, from
+    which a network would learn without a word."""
     name, files = downloaded
-    content = files[0].read_bytes() if content == "whole" else content
+    known = {"first": files[0].relative_to(tmp_path).as_posix(),
+             "other": next(file for other, held in checksums.MD5.items() if other != name for file in held)}
+    content, fault = pickle.dumps(known[content]) if content in known else content, fault.format(**known)
     files[-1].write_bytes(content)
     for damaged in (files[-1:], [files[1], files[-1]]):
         damaged[0].write_bytes(content)
         with pytest.raises(ValueError) as error:
             data.load(name, root=tmp_path)
-        faults = [f"{file} {fault.format(files[0].relative_to(tmp_path).as_posix())}" for file in damaged]
+        faults = [f"{file} {fault}" for file in damaged]
         assert str(error.value).startswith(f"{' and '.join(faults)}: put the right files in their place with ")
         assert str(error.value).endswith(f'cnncourse data get {name} --root "{tmp_path}"')
     assert files[-1].read_bytes() == content
@@ -341,10 +346,7 @@ def test_images_keep_their_labels_and_are_split_by_class_with_none_in_two_sets(n
 @pytest.fixture
 def real(request):
     """(name, root) of a real data set, where it is."""
-    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse")
-    if checksums.look(request.param, root)[0]:
-        pytest.skip(f"{request.param} is not under {root}: set CNNCOURSE_DATA to check its loader")
-    return request.param, root
+    return request.param, real_data(request.param)
 
 
 @pytest.mark.parametrize("real", checksums.MD5, indirect=True)
@@ -398,34 +400,6 @@ def test_the_nearest_images_of_cifar10_are_mirrored_and_those_that_the_book_name
     for kind, apart in (("mirrored", images.test.images[test].flip(3)), ("as it is", images.test.images[test])):
         levels = (apart.float() - images.train.images[train]).abs().mean((1, 2, 3))
         assert len(levels) == 5 and (levels.max() < 5 if kind == "mirrored" else levels.min() > 15)
-
-
-@pytest.mark.parametrize("real", ["mnist"], indirect=True)
-@pytest.mark.parametrize("fault", ["other labels", "clothes", "zeroed", "cut short", "a bit"])
-def test_real_files_that_were_swapped_or_changed_are_named(real, fault, tmp_path):
-    """What a network would learn from without a word."""
-    name, root = real
-    if fault == "clothes" and checksums.look("fashion_mnist", root)[0]:
-        pytest.skip(f"fashion_mnist is not under {root}")
-    shutil.copytree(root / "MNIST", tmp_path / "MNIST")
-    raw = tmp_path / "MNIST/raw"
-    labels, words = raw / "train-labels-idx1-ubyte", "is damaged"
-    content = bytearray(labels.read_bytes())
-    if fault == "other labels":
-        content, words = (raw / "t10k-labels-idx1-ubyte").read_bytes(), "is MNIST/raw/t10k-labels-idx1-ubyte under"
-    elif fault == "clothes":
-        content = (root / "FashionMNIST/raw/train-labels-idx1-ubyte").read_bytes()
-        words = "is FashionMNIST/raw/train-labels-idx1-ubyte under another name"
-    elif fault == "zeroed":
-        content[8:40_008] = bytes(40_000)
-    elif fault == "cut short":
-        content = content[:30_000]
-    else:
-        content[30_000] ^= 1
-    labels.write_bytes(content)
-    with pytest.raises(ValueError) as error:
-        data.load(name, root=tmp_path)
-    assert str(error.value).startswith(f"{labels} {words}") and f"cnncourse data get {name}" in str(error.value)
 
 
 # Folders

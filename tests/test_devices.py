@@ -3,7 +3,7 @@ the processor. The GPUs here are stand-ins: what asks for one is noted, and gets
 
 import pytest
 import torch
-from test_cli import command
+from conftest import command
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -81,13 +81,13 @@ def test_the_gpu_that_is_there_is_used_and_named_once(gpu, kind, said, few, caps
 
 
 @both
-def test_a_device_that_is_named_is_obeyed(gpu, few, capsys, monkeypatch, tmp_path):
+def test_a_device_that_is_named_is_obeyed(gpu, few, capsys, tmp_path):
     for cpu in ("cpu", torch.device("cpu")):
         assert experiment.run("mnist_cnn", few, "adam", epochs=1, speed=Speed(device=cpu)).config["device"] == "cpu"
     assert not set(gpu.sent) & set(GPUS) and not capsys.readouterr().out
     for words, kinds in (((), GPUS), (("--device", "cpu"), ("cpu",))):
         out = tmp_path / "-".join(("out", *words))
-        assert command(monkeypatch, "train", "mnist_cnn", "--epochs", "1", "--out", out, *words) == 0
+        assert command("train", "mnist_cnn", "--epochs", "1", "--out", out, *words) == 0
         assert Record.load(out / "record.json").config["device"] in kinds
 
 

@@ -4,7 +4,6 @@ import gzip
 import io
 import random
 import shutil
-import sys
 import tarfile
 import time
 from contextlib import suppress
@@ -12,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
+from conftest import command
 
-from cnncourse import __main__ as cli
 from cnncourse import data
 from cnncourse.datasets import checksums, downloads
 from cnncourse.tools import doctor
@@ -167,9 +167,8 @@ def servers(stand_in, monkeypatch):
         server.server_close()
 
 
-def get(monkeypatch, root, *words):
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "data", "get", *map(str, words), "--root", str(root)])
-    return cli.main()
+def get(root, *words):
+    return command("data", "get", *words, "--root", root)
 
 
 def whole(root, files):
@@ -179,19 +178,18 @@ def whole(root, files):
 
 
 @pytest.mark.parametrize("mood", [honest, breaking, slow, without_parts, without_parts_or_length, earlier_part])
-def test_files_come_whole_from_a_server_that_has_them_however_it_gives_them(
-        mood, stand_in, servers, monkeypatch, tmp_path, capsys):
+def test_files_come_whole_from_a_server_that_has_them_however_it_gives_them(mood, stand_in, servers, tmp_path, capsys):
     """With the speed and the time left."""
     servers[0].mood = mood
     name, files, packed = stand_in
-    assert get(monkeypatch, tmp_path / "root", name) == 0
+    assert get(tmp_path / "root", name) == 0
     assert whole(tmp_path / "root", files) and not servers[1].asked
     assert not (tmp_path / "outside").exists()
     out, err = capsys.readouterr()
     assert out == f"{name} is in {tmp_path / 'root'}, whole\n"
     assert "B/s" in err and "<00:00" in err and f"{Path(next(iter(packed))).name} from 127.0.0.1" in err
     servers[0].asked.clear()
-    assert get(monkeypatch, tmp_path / "root", name) == 0 and not servers[0].asked  # nothing is fetched twice
+    assert get(tmp_path / "root", name) == 0 and not servers[0].asked  # nothing is fetched twice
 
 
 @pytest.mark.parametrize("mood", [broken, stalling, short, endless, page, plain_page, other, wrong_part])
@@ -204,7 +202,7 @@ def test_the_next_address_is_taken_where_one_has_other_files_or_does_not_go_on(
     first, content = next(iter(packed.items()))
     (tmp_path / first).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / f"{first}.partial").write_bytes(content[:5000])
-    assert get(monkeypatch, tmp_path, name) == 0
+    assert get(tmp_path, name) == 0
     assert whole(tmp_path, files)
     assert servers[1].asked[0] == (Path(first).name, {stalling: 20_000, other: 0}.get(mood, 5000))
     assert servers[0].mood is mood
@@ -226,7 +224,7 @@ def test_a_server_without_the_files_is_named_with_the_reason_and_what_to_do(
         servers[0].socket.close()
     else:
         servers[0].mood = mood
-    assert get(monkeypatch, tmp_path, name, "--from", f"{servers[0].address}/") == 2
+    assert get(tmp_path, name, "--from", f"{servers[0].address}/") == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"cnncourse: {name} could not be fetched: {servers[0].address} ") and words in error
     assert f"cnncourse data get {name} --from PLACE" in error and "'digits' or 'shapes'" in error
@@ -240,35 +238,31 @@ def test_what_has_come_is_kept_and_the_next_attempt_goes_on_with_it_from_anywher
     name, files, packed = stand_in
     first, content = next(iter(packed.items()))
     servers[0].mood = lambda handler, content, start: honest(handler, content, start, 30_000)
-    assert get(monkeypatch, tmp_path, name, "--from", servers[0].address) == 2
+    assert get(tmp_path, name, "--from", servers[0].address) == 2
     assert (tmp_path / f"{first}.partial").read_bytes() == content[:30_000]
     found = doctor.data_sets(tmp_path)
     assert found[0] is None and f"{name} (half downloaded, 0.0 MB)" in found[1] and "cnncourse data get" in found[2]
 
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(downloads, "append", interrupted)
-        assert get(monkeypatch, tmp_path, name) == 130
+        patch.setattr(downloads, "append", Mock(side_effect=KeyboardInterrupt))
+        assert get(tmp_path, name) == 130
     assert "the same command goes on" in capsys.readouterr().err
-    assert get(monkeypatch, tmp_path, name, "--from", servers[1].address) == 0
+    assert get(tmp_path, name, "--from", servers[1].address) == 0
     assert servers[1].asked[0] == (Path(first).name, 30_000) and whole(tmp_path, files)
 
 
-def test_a_part_that_is_of_another_file_is_thrown_away_and_fetched_anew(stand_in, servers, monkeypatch, tmp_path):
+def test_a_part_that_is_of_another_file_is_thrown_away_and_fetched_anew(stand_in, servers, tmp_path):
     """Also where it is longer than the file."""
     name, files, packed = stand_in
     for file, size in zip(packed, (10 ** 6, 5000, 99, 99), strict=False):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / f"{file}.partial").write_bytes(bytes(size))
-    assert get(monkeypatch, tmp_path, name, "--from", servers[0].address) == 0 and whole(tmp_path, files)
+    assert get(tmp_path, name, "--from", servers[0].address) == 0 and whole(tmp_path, files)
 
 
 @pytest.mark.parametrize("layout", ["packed, in folders", "packed, in one folder", "in folders", "in one folder"])
 @pytest.mark.parametrize("way", ["a folder", "a server"])
-def test_a_folder_or_a_servers_folder_may_hold_the_files_packed_or_not(
-        layout, way, stand_in, servers, monkeypatch, tmp_path):
+def test_a_folder_or_a_servers_folder_may_hold_the_files_packed_or_not(layout, way, stand_in, servers, tmp_path):
     name, files, packed = stand_in
     held = {file if layout.endswith("folders") else Path(file).name: content
             for file, content in (packed if layout.startswith("packed") else files).items()}
@@ -281,23 +275,22 @@ def test_a_folder_or_a_servers_folder_may_hold_the_files_packed_or_not(
     first.parent.mkdir(parents=True)
     first.with_name(first.name + ".partial").write_bytes(next(iter(packed.values()))[:5000])
     source = tmp_path / "our room" if way == "a folder" else f"{servers[0].address}/our%20room"
-    assert get(monkeypatch, tmp_path / "root", name, "--from", source) == 0
+    assert get(tmp_path / "root", name, "--from", source) == 0
     assert whole(tmp_path / "root", files)
     assert all((tmp_path / "our room" / file).read_bytes() == content for file, content in held.items())
 
 
-def test_the_packed_file_itself_may_be_named(servers, stand_in, monkeypatch, tmp_path):
+def test_the_packed_file_itself_may_be_named(servers, stand_in, tmp_path):
     name, files, packed = stand_in
     file = Path(next(iter(packed))).name
     for path, content in packed.items():
         (tmp_path / Path(path).name).write_bytes(content)
     for k, source in enumerate((f"{servers[0].address}/{file}?download=1", tmp_path / file)):
-        assert get(monkeypatch, tmp_path / f"root{k}", name, "--from", source) == 0
+        assert get(tmp_path / f"root{k}", name, "--from", source) == 0
         assert whole(tmp_path / f"root{k}", files)
 
 
-def test_damaged_files_are_replaced_when_the_whole_ones_have_come_and_whole_ones_stay(
-        stand_in, servers, monkeypatch, tmp_path):
+def test_damaged_files_are_replaced_when_the_whole_ones_have_come_and_whole_ones_stay(stand_in, servers, tmp_path):
     name, files, packed = stand_in
     for file, content in files.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -306,8 +299,8 @@ def test_damaged_files_are_replaced_when_the_whole_ones_have_come_and_whole_ones
     damaged.write_bytes(b"mine")
     times = [path.stat().st_mtime_ns for path in others]
     servers[0].mood = broken
-    assert get(monkeypatch, tmp_path, name, "--from", servers[0].address) == 2 and damaged.read_bytes() == b"mine"
-    assert get(monkeypatch, tmp_path, name, "--from", servers[1].address) == 0
+    assert get(tmp_path, name, "--from", servers[0].address) == 2 and damaged.read_bytes() == b"mine"
+    assert get(tmp_path, name, "--from", servers[1].address) == 0
     assert damaged.read_bytes() == next(iter(files.values()))
     assert [path.stat().st_mtime_ns for path in others] == times
 
@@ -320,15 +313,15 @@ def test_damaged_files_are_replaced_when_the_whole_ones_have_come_and_whole_ones
     (".", " (No such file or directory)")])
 def test_a_source_that_is_none_is_refused_in_one_sentence(source, words, stand_in, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    assert get(monkeypatch, tmp_path, stand_in[0], "--from", source) == 2
+    assert get(tmp_path, stand_in[0], "--from", source) == 2
     out, err = capsys.readouterr()
     assert words in err and len(err.splitlines()) == 1 and not out
 
 
-def test_a_set_that_is_not_downloaded_is_refused_and_the_nearest_named(monkeypatch, tmp_path, capsys):
-    assert get(monkeypatch, tmp_path, "cifar") == 2
+def test_a_set_that_is_not_downloaded_is_refused_and_the_nearest_named(tmp_path, capsys):
+    assert get(tmp_path, "cifar") == 2
     assert "there is no data set to fetch 'cifar': did you mean cifar10 or cifar100?" in capsys.readouterr().err
-    assert get(monkeypatch, tmp_path, "digits") == 2
+    assert get(tmp_path, "digits") == 2
     assert "choose from mnist, fashion_mnist, cifar10, cifar100" in capsys.readouterr().err
 
 
@@ -336,25 +329,21 @@ def test_without_room_nothing_is_fetched_and_what_has_come_is_kept(stand_in, ser
     name, files, packed = stand_in
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
-        assert get(monkeypatch, tmp_path, name) == 2
+        assert get(tmp_path, name) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert f"{name} cannot be written to {tmp_path} (" in error and "MB are to come" in error and "--root" in error
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfileobj", full)
-        assert get(monkeypatch, tmp_path, name) == 2
+        patch.setattr(shutil, "copyfileobj", Mock(side_effect=OSError(28, "No space left on device")))
+        assert get(tmp_path, name) == 2
     assert "(No space left on device): make room there" in capsys.readouterr().err
     servers[0].asked.clear()
-    assert get(monkeypatch, tmp_path, name) == 0 and whole(tmp_path, files)
+    assert get(tmp_path, name) == 0 and whole(tmp_path, files)
     assert Path(next(iter(packed))).name not in [path for path, _ in servers[0].asked]  # it had come
 
 
-def test_a_root_that_cannot_be_written_is_named(stand_in, servers, monkeypatch, tmp_path, capsys):
+def test_a_root_that_cannot_be_written_is_named(stand_in, servers, tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
-    assert get(monkeypatch, tmp_path / "file" / "below", stand_in[0]) == 2
+    assert get(tmp_path / "file" / "below", stand_in[0]) == 2
     error = capsys.readouterr().err
     assert f"{stand_in[0]} cannot be written to {tmp_path / 'file' / 'below'} (" in error and "another folder" in error
     assert (tmp_path / "file").read_text() == "mine"

@@ -11,22 +11,21 @@ from types import SimpleNamespace
 import nbformat
 import psutil
 import pytest
-from conftest import needs_posix
+from conftest import ROOT, command, needs_posix
 from nbgrader.api import Gradebook
 from test_exercises import WRITTEN
 
-from cnncourse import __main__ as cli
 from cnncourse import exercises
 from cnncourse.exercises import vgg
 from cnncourse.instructor import editions, grading
 from cnncourse.tools.progress import named, note, overview
 
-NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+FOLDER = ROOT / "notebooks"
 lessons = pytest.mark.parametrize("lesson", WRITTEN)
 
 
 def read(lesson):
-    return nbformat.read(NOTEBOOKS / f"{lesson}.ipynb", as_version=4)
+    return nbformat.read(FOLDER / f"{lesson}.ipynb", as_version=4)
 
 
 @lessons
@@ -34,10 +33,10 @@ def test_in_the_edition_with_solutions_every_check_is_correct(lesson):
     notebook = editions.with_solutions(read(lesson), lesson)
     space, checked = {}, 0
     for cell in (c for c in notebook.cells if c.cell_type == "code"):
-        if "check" in cell.metadata.get("tags", []):
+        if editions.has(cell, "check"):
             assert eval(cell.source, space), cell.source
             checked += 1
-        elif "exercise" in cell.metadata.get("tags", []) or checked == 0 and "from cnncourse.exercises" in cell.source:
+        elif editions.has(cell, "exercise") or checked == 0 and "from cnncourse.exercises" in cell.source:
             exec(cell.source, space)
     assert checked == len(exercises.of_lesson(lesson))
 
@@ -74,10 +73,9 @@ def test_the_hosted_edition_installs_the_course_only_where_it_is_missing():
     assert called == [("pip", "install --quiet git+https://github.com/someone/course")]
 
 
-def test_the_links_of_the_hosted_edition_open_the_notebook_that_has_the_installing_cell(tmp_path, monkeypatch, capsys):
+def test_the_links_of_the_hosted_edition_open_the_notebook_that_has_the_installing_cell(tmp_path, capsys):
     out = tmp_path / "class of {2026}"
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "export", "04", "--hosted", "someone/course.2", "--out", str(out)])
-    assert cli.main() == 0
+    assert command("export", "04", "--hosted", "someone/course.2", "--out", out) == 0
     said = capsys.readouterr().out
     assert "commit these as class of {2026}/ at the top of someone/course.2, on its branch main" in said
     notebook = nbformat.read(out / "04_vgg.ipynb", as_version=4)
@@ -89,20 +87,16 @@ def test_the_links_of_the_hosted_edition_open_the_notebook_that_has_the_installi
 
 @pytest.mark.parametrize("given", ["owner", "https://github.com/a/b", "github.com/a/b", "a b/c", "a/b c", "a/b/", "/b",
                                    "", "a/b/c", "a/..", "a/b.git", "a/b\n", "git@github.com:a/b", "a/b#c"])
-def test_what_is_no_repository_is_refused_before_anything_is_written(given, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "export", "--hosted", given, "--out", str(tmp_path / "colab")])
-    assert cli.main() == 2 and list(tmp_path.iterdir()) == []
+def test_what_is_no_repository_is_refused_before_anything_is_written(given, tmp_path, capsys):
+    assert command("export", "--hosted", given, "--out", tmp_path / "colab") == 2 and list(tmp_path.iterdir()) == []
     assert f"takes the OWNER/NAME of a repository on GitHub, such as octocat/cnncourse, not {given!r}" in (
         capsys.readouterr().err)
 
 
-def test_every_edition_is_written_and_the_source_is_not(tmp_path, monkeypatch, capsys):
+def test_every_edition_is_written(tmp_path):
     for words in (["--solutions"], ["--clean"], ["--hosted", "a/b"], ["--nbgrader"]):
-        monkeypatch.setattr(sys, "argv", ["cnncourse", "export", "04", *words, "--out", str(tmp_path / words[0])])
-        assert cli.main() == 0
+        assert command("export", "04", *words, "--out", tmp_path / words[0]) == 0
     assert len(list(tmp_path.rglob("04_vgg.ipynb"))) == 4 and (tmp_path / "--nbgrader/nbgrader_config.py").exists()
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "export", "04", "--clean", "--out", str(NOTEBOOKS)])
-    assert cli.main() == 2 and "choose another directory" in capsys.readouterr().err
 
 
 def test_a_students_copy_is_never_overwritten(tmp_path):
@@ -147,13 +141,13 @@ def test_a_damaged_copy_is_kept_and_does_not_keep_the_others_from_being_copied(t
     mine.mkdir()
     (mine / "01_convolution_arithmetic.ipynb").write_text(text)
     names = ["01_convolution_arithmetic.ipynb", "02_lenet.ipynb"]
-    first, second = editions.hand_out([NOTEBOOKS / name for name in names], mine)
+    first, second = editions.hand_out([FOLDER / name for name in names], mine)
     assert "no readable notebook: give it another name" in first and second == f"{mine / names[1]}: copied"
     assert (mine / names[0]).read_text() == text
     (mine / names[0]).rename(mine / "damaged.ipynb")
-    assert editions.hand_out([NOTEBOOKS / names[0]], mine) == [f"{mine / names[0]}: copied"]
+    assert editions.hand_out([FOLDER / names[0]], mine) == [f"{mine / names[0]}: copied"]
     (mine / ".cnncourse.json").write_text(text[:5])  # the list of what was copied
-    assert "kept as it is" in editions.hand_out([NOTEBOOKS / names[0]], mine)[0]
+    assert "kept as it is" in editions.hand_out([FOLDER / names[0]], mine)[0]
 
 
 def test_where_the_list_of_copies_is_lost_no_answer_is(tmp_path):
@@ -174,8 +168,7 @@ def test_progress_names_what_is_left_and_reports_it(tmp_path, monkeypatch, capsy
     monkeypatch.setenv("CNNCOURSE_PROGRESS", str(tmp_path / "progress.jsonl"))
     note("vgg.stack", "wrong")
     note("vgg.stack", "correct")
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--report", str(tmp_path / "report.json")])
-    assert cli.main() == 0
+    assert command("progress", "--report", tmp_path / "report.json") == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("04_vgg"))
     assert " 1 of" in line and "stack" not in line.split("left: ")[1].split(", ")
     report = json.loads((tmp_path / "report.json").read_text())
@@ -183,12 +176,11 @@ def test_progress_names_what_is_left_and_reports_it(tmp_path, monkeypatch, capsy
     assert row["state"] == "solved" and row["attempts"] == 2 and len(report["checks"]["vgg.stack"]) == 2
 
 
-def test_an_export_replaces_its_own_files_and_keeps_those_that_an_instructor_has_edited(tmp_path, monkeypatch, capsys):
+def test_an_export_replaces_its_own_files_and_keeps_those_that_an_instructor_has_edited(tmp_path, capsys):
     source, configuration = tmp_path / "source/04_vgg/04_vgg.ipynb", tmp_path / "nbgrader_config.py"
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "export", "04", "--nbgrader", "--out", str(tmp_path)])
 
     def exported():
-        assert cli.main() == 0
+        assert command("export", "04", "--nbgrader", "--out", tmp_path) == 0
         return capsys.readouterr().out.splitlines()
 
     assert exported()[:2] == [str(source), str(configuration)]
@@ -215,7 +207,7 @@ def test_an_export_replaces_its_own_files_and_keeps_those_that_an_instructor_has
 
 @lessons
 def test_each_exercise_has_the_section_that_answers_it(lesson):
-    where = editions.sections(NOTEBOOKS / f"{lesson}.ipynb")
+    where = editions.sections(FOLDER / f"{lesson}.ipynb")
     assert list(where) == [ex.name for ex in exercises.of_lesson(lesson)]
     titles = [line for cell in read(lesson).cells for line in cell.source.splitlines()]
     assert all(f"## {title}" in titles for title in where.values())
@@ -229,8 +221,7 @@ def test_a_class_sees_who_solved_what_which_mistakes_were_made_and_where_they_ar
         monkeypatch.setenv("CNNCOURSE_PROGRESS", str(tmp_path / f"{student}.jsonl"))
         for answer in answers:
             vgg.stack.check(answer)
-        monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--report", str(tmp_path / f"{student}.json")])
-        assert cli.main() == 0
+        assert command("progress", "--report", tmp_path / f"{student}.json") == 0
     told = " ".join(padding.__doc__.split())
     assert json.loads((tmp_path / "ben.json").read_text())["checks"]["vgg.stack"][0]["mistake"] == told
     graded = tmp_path / "autograded" / "emil" / "04" / "04.ipynb"
@@ -241,18 +232,16 @@ def test_a_class_sees_who_solved_what_which_mistakes_were_made_and_where_they_ar
     for text, name in (("{", "cut"), ('{"checks": 3}', "other"), ("[]", "list")):
         (tmp_path / f"{name}.json").write_text(text)
     capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--class", str(tmp_path)])
-    assert cli.main() == 0
+    assert command("progress", "--class", tmp_path) == 0
     out = capsys.readouterr().out
     assert "of 4 students" in out and "neither report nor graded notebook: cut.json, list.json, other.json" in out
     lines = out[out.index("04 stack"):].splitlines()
     assert lines[0] == "04 stack: solved by 1 of the 4 who tried"
     assert lines[1].split("answered in: ")[1] == "Why 3x3? Two small windows against one large"
     assert lines[2:4] == [f"    3 x  {told}", "    2 x  Your program raised ZeroDivisionError: division by zero."]
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--class", str(tmp_path / "nowhere")])
-    assert cli.main() == 2 and "is no folder" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "progress", "--class", str(tmp_path / "autograded")])
-    assert cli.main() == 2 and "no report and no graded notebook lies in" in capsys.readouterr().err
+    assert command("progress", "--class", tmp_path / "nowhere") == 2 and "is no folder" in capsys.readouterr().err
+    assert command("progress", "--class", tmp_path / "autograded") == 2
+    assert "no report and no graded notebook lies in" in capsys.readouterr().err
 
 
 def test_messages_that_differ_in_numbers_alone_are_one_mistake():

@@ -12,11 +12,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from conftest import ROOT, command
 from packaging.requirements import Requirement
 
-from cnncourse import __main__ as cli
-
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NEEDED, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
 CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
@@ -125,7 +123,6 @@ def test_a_python_that_cannot_be_used_is_told_which_ones_can(answer, sentence, t
 def test_a_command_whose_package_is_not_installed_says_what_to_install(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "cnncourse.tools.execute", raising=False)
     monkeypatch.setitem(sys.modules, "nbclient", None)
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "run", "01"])
-    assert cli.main() == 2
+    assert command("run", "01") == 2
     assert capsys.readouterr().err == ("cnncourse: run needs nbclient, which is not installed: in the folder of the "
                                        'course, python -m pip install -c constraints.txt -e ".[lab]"\n')

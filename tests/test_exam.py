@@ -12,9 +12,9 @@ from random import Random
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import command
 from torch import nn
 
-from cnncourse import __main__ as cli
 from cnncourse.instructor import exam
 
 SEEDS = range(200)
@@ -137,9 +137,7 @@ def refused(text, parts):
 BY_TORCH = (whole, floored, dilated, pooled, seen, counted, grouped, costly, dense, tabulated, mistaken, refused)
 
 
-@cache
-def asked(seed):
-    return exam.questions(Random(f"convolution arithmetic {seed}"))
+asked, pages = cache(exam.drawn), cache(exam.pages)
 
 
 def all_parts():
@@ -154,7 +152,7 @@ def in_the_key(text):
 @pytest.mark.parametrize("kind", range(12), ids=[template.__name__ for template in exam.QUESTIONS])
 def test_the_key_is_what_pytorch_says(kind):
     for seed in SEEDS:
-        question, printed = asked(seed)[kind], in_the_key(exam.pages(seed)[1])[kind]
+        question, printed = asked(seed)[kind], in_the_key(pages(seed)[1])[kind]
         expected = BY_TORCH[kind](question.given, [part.ask for part in question.parts])
         assert len(expected) == len(printed) == len(question.parts)
         for found, right in zip(printed, expected, strict=True):
@@ -197,7 +195,7 @@ def test_where_several_causes_give_one_number_their_formulas_differ_and_the_key_
                     shared.add(f"{number}({letter})")
     assert shared == {"1(a)", "2(a)", "11(b)"}
     assert "Where several causes give one number, the student's formula tells which." in " ".join(
-        exam.pages(0)[1].split())
+        pages(0)[1].split())
 
 
 def test_a_question_is_unfair_where_two_mistakes_are_written_alike():
@@ -226,7 +224,7 @@ def test_networks_that_flatten_get_a_batch():
 
 def test_a_kernel_is_one_grid_for_a_pair_of_channels():
     for seed in SEEDS:
-        text = " ".join("\n".join(exam.pages(seed)).split())
+        text = " ".join("\n".join(pages(seed)).split())
         assert not re.search(r"kernels? (does|sees?|sums|still|has|have|belongs?)\b|one kernel", text), seed
     assert "How many input channels does one output channel see?" in text
 
@@ -236,7 +234,7 @@ def test_the_key_prints_every_formula_with_its_true_result():
         for part in (part for question in asked(seed) for part in question.parts if not part.words):
             for formula, value in (part.work, *part.slips.values()):
                 assert result(formula) == value, (seed, formula)
-        for value, formula in re.findall(r"(?:\*\*|  - )([\d,]+)(?:\*\*)? = `(.+?)`", exam.pages(seed)[1]):
+        for value, formula in re.findall(r"(?:\*\*|  - )([\d,]+)(?:\*\*)? = `(.+?)`", pages(seed)[1]):
             assert result(formula) == int(value.replace(",", "")), (seed, formula)
 
 
@@ -264,7 +262,7 @@ def test_the_sheet_holds_no_answer():
         blank = [replace(question, parts=tuple(replace(part, work=("", 0), slips={}, words="")
                                                for part in question.parts)) for question in questions]
         assert exam.sheet(blank) == exam.sheet(questions)
-        assert "seed" not in exam.pages(seed)[0]
+        assert "seed" not in pages(seed)[0]
     for seed, question, part in all_parts():
         text = " ".join([question.given, *(part.ask for part in question.parts)])
         answer = part.words.strip("`") or str(part.work[1])
@@ -275,7 +273,7 @@ def test_the_sheet_holds_no_answer():
 def test_twelve_questions_of_sixty_points_and_sheet_and_key_belong_together():
     codes = set()
     for seed in SEEDS:
-        sheet, key = exam.pages(seed)
+        sheet, key = pages(seed)
         assert len(re.findall(r"^## \d+\.", sheet, re.M)) == len(re.findall(r"^## \d+\.", key, re.M)) == 12
         assert sum(question.points for question in asked(seed)) == 60
         assert "60 points" in sheet and "60 points" in key
@@ -303,29 +301,24 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         assert str(tmp_path / hash_seed / "exam.md") in done.stdout and "key.md" in done.stdout
     for name in ("exam.md", "key.md"):
         assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
-    assert (tmp_path / "0" / "exam.md").read_text() == exam.pages(3)[0]
+    assert (tmp_path / "0" / "exam.md").read_text() == pages(3)[0]
     assert {path.name for path in (tmp_path / "0").iterdir()} == {"exam.md", "key.md"}
 
 
-def command(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "exam", *map(str, words)])
-    return cli.main()
-
-
 @pytest.mark.parametrize("name", ["exam.md", "key.md"])
-def test_nothing_is_overwritten(name, tmp_path, monkeypatch, capsys):
+def test_nothing_is_overwritten(name, tmp_path, capsys):
     (tmp_path / name).write_text("marked by hand")
-    assert command(monkeypatch, "--seed", 1, "--out", tmp_path) == 2
+    assert command("exam", "--seed", 1, "--out", tmp_path) == 2
     assert f"{name} is there already and is kept: name another directory" in capsys.readouterr().err
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "marked by hand"}
 
 
-def test_bad_input_gets_one_sentence(tmp_path, monkeypatch, capsys):
+def test_bad_input_gets_one_sentence(tmp_path, capsys):
     (tmp_path / "notes").write_text("mine")
-    assert command(monkeypatch, "--seed", 1, "--out", tmp_path / "notes") == 2
+    assert command("exam", "--seed", 1, "--out", tmp_path / "notes") == 2
     assert capsys.readouterr().err == f"cnncourse: {tmp_path / 'notes'} is a file: name a directory with --out\n"
     for words, message in (([], "one of the arguments --seed --seeds is required"),
                            (["--seed", "x"], "argument --seed: invalid int value: 'x'")):
         with pytest.raises(SystemExit):
-            command(monkeypatch, *words, "--out", tmp_path)
+            command("exam", *words, "--out", tmp_path)
         assert message in capsys.readouterr().err

@@ -4,17 +4,16 @@ import base64
 import itertools
 import json
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import NOTEBOOKS
 from torch import nn
 
 from cnncourse.show import explorer
 
-NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "01_convolution_arithmetic.ipynb"
 NAMES = "operation", "ceil", "size", "kernel", "stride", "padding", "dilation", "channels", "groups"
 LAYERS = [("convolution", False), ("max pooling", False), ("max pooling", True)]
 CASES = [dict(zip(NAMES, (*layer, *numbers, 1, 1), strict=True)) for layer, numbers in itertools.product(
@@ -361,7 +360,7 @@ def test_a_finger_moves_a_wide_output_sideways(opened):
 
 
 def test_the_stored_output_shows_something_without_a_kernel_and_carries_no_program():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
     bundles = {c.source: o.data for c in notebook.cells if c.cell_type == "code" for o in c.outputs
                if "application/vnd.jupyter.widget-view+json" in o.get("data", {})}
     assert len(bundles) == 2 and "widgets" not in notebook.metadata

@@ -2,27 +2,18 @@
 
 import csv
 import io
-import sys
 import zipfile
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import nbformat
+from conftest import NOTEBOOKS, command
 from PIL import Image
 
-from cnncourse import __main__ as cli
 from cnncourse.instructor import figures
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9]*.ipynb"))
 
-
-def command(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "export", *map(str, words)])
-    return cli.main()
-
-
-def test_every_figure_of_the_lessons_is_a_picture_with_caption_alt_text_and_licence(tmp_path, monkeypatch, capsys):
-    assert command(monkeypatch, "--figures", "--out", tmp_path / "new") == 0
+def test_every_figure_of_the_lessons_is_a_picture_with_caption_alt_text_and_licence(tmp_path, capsys):
+    assert command("export", "--figures", "--out", tmp_path / "new") == 0
     assert capsys.readouterr().out == f"{tmp_path / 'new' / 'figures.zip'}\n"
     with zipfile.ZipFile(tmp_path / "new" / "figures.zip") as archive:
         rows = list(csv.DictReader(io.StringIO(archive.read("figures.csv").decode("utf-8-sig"))))
@@ -50,15 +41,15 @@ def test_figures_that_show_photographs_are_those_whose_lessons_the_licence_names
     assert f"Figures of lessons {', '.join(shown[:-1])} and {shown[-1]} show" in figures.LICENCE
 
 
-def test_a_figure_without_output_or_a_target_that_holds_files_is_one_sentence(tmp_path, monkeypatch, capsys):
+def test_a_figure_without_output_or_a_target_that_holds_files_is_one_sentence(tmp_path, capsys):
     notebook = nbformat.read(NOTEBOOKS[3], as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
     nbformat.write(notebook, tmp_path / "04_vgg.ipynb")
-    assert command(monkeypatch, tmp_path / "04_vgg.ipynb", "--figures", "--out", tmp_path / "new") == 2
+    assert command("export", tmp_path / "04_vgg.ipynb", "--figures", "--out", tmp_path / "new") == 2
     assert "04_vgg.ipynb has no output for its figure fig-" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
-    assert command(monkeypatch, "04", "--figures", "--out", tmp_path) == 2
+    assert command("export", "04", "--figures", "--out", tmp_path) == 2
     assert f"{tmp_path} holds 04_vgg.ipynb, which is kept" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["04_vgg.ipynb"]

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from test_cli import command
+from conftest import command
 
 import cnncourse
 from cnncourse import exercises
@@ -111,7 +111,7 @@ def test_where_notes_cannot_be_kept_it_is_said_and_checks_work(no_notes, monkeyp
     exercise = exercises.of_lesson("01_convolution_arithmetic")[0]
     exercise.check(exercise.function)
     capsys.readouterr()
-    assert command(monkeypatch, "progress") == 0
+    assert command("progress") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert no_notes in last and "CNNCOURSE_PROGRESS" in last and "kept in" not in last
     ok, found, advice = doctor.notes()
@@ -131,6 +131,6 @@ def test_a_user_without_a_home_folder_gets_the_version_and_sentences(tmp_path, m
     found = {check.name: check for check in doctor.checks(Path("~/.cnncourse"))}
     assert not any("cannot be checked" in check.found for check in found.values())
     assert found["Jupyter kernel"].advice == "Set HOME to a folder that you can write: Jupyter needs one."
-    assert command(monkeypatch, "train", "lenet5", "--data", "mnist", "--root", "~/sets", "--out", "out") == 2
+    assert command("train", "lenet5", "--data", "mnist", "--root", "~/sets", "--out", "out") == 2
     message = f"this user has no home folder for {Path('~/sets')}: set HOME, or name another place"
     assert capsys.readouterr().err == f"cnncourse: {message}\n" and not list(tmp_path.iterdir())

@@ -88,14 +88,14 @@ def test_modules_of_the_standard_library_alone_do_not_bring_numpy(module):
     assert "numpy" not in loaded_by(f"import cnncourse.{module}")
 
 
-def test_the_models_do_not_bring_torchvision():
-    assert "torchvision" not in loaded_by("import cnncourse.models, cnncourse.trace, cnncourse.experiment")
+def test_models_weights_and_experiments_do_not_bring_torchvision():
+    assert "torchvision" not in loaded_by("import cnncourse.experiment, cnncourse.trace, cnncourse.weights")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"],
                                    ["data", "--help"]])
 def test_help_answers_without_torch(words):
-    code = (f"import sys\nfrom cnncourse.__main__ import main\nsys.argv[1:] = {words}\ntry:\n    main()\n"
+    code = (f"import sys\nfrom cnncourse.__main__ import main\ntry:\n    main({words})\n"
             "except SystemExit as end:\n    assert not end.code and 'torch' not in sys.modules")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(" ".join(["usage: cnncourse", *words[:-1]]))

@@ -1,16 +1,16 @@
 """The instructor's guide: its minutes add up, and what it names is there."""
 
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ROOT
 
 from cnncourse import exercises
+from cnncourse.instructor.editions import has
 from cnncourse.models.googlenet import TABLE
 
-HERE = Path(__file__).parent.parent
-GUIDE = (HERE / "book" / "instructors.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "book" / "instructors.md").read_text(encoding="utf-8")
 FLAT = " ".join(GUIDE.split())
 
 
@@ -26,7 +26,7 @@ def rows(text):
 
 
 def headings(lesson):
-    notebook = nbformat.read(HERE / "notebooks" / f"{lesson}.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", as_version=4)
     return {line.lstrip("# ").strip() for cell in notebook.cells if cell.cell_type == "markdown"
             for line in cell.source.splitlines() if line.startswith("##")}
 
@@ -69,8 +69,8 @@ def test_each_lesson_has_misconceptions_with_question_answer_and_cure(lesson):
     items = " ".join(section(title).split()).split("- **")[1:]
     known = headings(lesson)
     asked = {" ".join(cell.source.split()) for cell in
-             nbformat.read(HERE / "notebooks" / f"{lesson}.ipynb", as_version=4).cells
-             if "question" in cell.metadata.get("tags", [])}
+             nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", as_version=4).cells
+             if has(cell, "question")}
     assert len(items) >= 3
     for item in items:
         assert re.search(r"\bAsk[:★]", item) and "They " in item, item
@@ -109,6 +109,6 @@ def test_every_command_that_it_names_exists():
     commands = parser()._subparsers._group_actions[0].choices
     for name in re.findall(r"`?cnncourse ([a-z]+)", GUIDE):
         assert name in commands, name
-    targets = (HERE / "Makefile").read_text()
+    targets = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`make ([a-z]+)`", GUIDE):
         assert re.search(rf"^{target}:", targets, re.M), target

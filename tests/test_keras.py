@@ -2,11 +2,12 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import ROOT
+from facts import build
 from torch import nn
 
 from cnncourse.layers import pad_same
@@ -14,7 +15,7 @@ from cnncourse.models import MODELS
 from cnncourse.show.keras import Totals, totals
 from cnncourse.trace import parameters
 
-PAGE = (Path(__file__).parents[1] / "book" / "keras.md").read_text()
+PAGE = (ROOT / "book" / "keras.md").read_text()
 DICTIONARY, TOTALS = ([[cell.strip() for cell in line[1:-1].split("|")] for line in part.splitlines()
                        if line.startswith("| ") and not line.startswith("| Keras |")]
                       for part in PAGE.split("## Three totals"))
@@ -35,11 +36,6 @@ def pytorch(start, **names):
     """The value of the PyTorch cell in the one row whose Keras cell starts so."""
     code, = [code for keras, (code,) in ENTRIES.items() if keras.lstrip("`").startswith(start)]
     return eval(code, scope() | names)
-
-
-def meta(name):
-    with torch.device("meta"):
-        return MODELS[name]()
 
 
 @pytest.mark.parametrize("keras", ENTRIES)
@@ -69,25 +65,25 @@ def test_the_totals_of_the_page_are_those_of_the_networks(row):
 
 
 def test_networks_without_batch_normalisation_have_one_total():
-    assert totals(meta("vgg16")) == Totals(138_357_544, 138_357_544, 0)
-    assert totals(meta("vgg19")) == Totals(143_667_240, 143_667_240, 0)
+    assert totals(build("vgg16")) == Totals(138_357_544, 138_357_544, 0)
+    assert totals(build("vgg19")) == Totals(143_667_240, 143_667_240, 0)
 
 
 @pytest.mark.parametrize("name, channels", [("resnet50", 26_560), ("resnet101", 52_672), ("resnet152", 75_712)])
 def test_keras_resnets_have_a_bias_and_two_statistics_a_channel_more(name, channels):
-    net = meta(name)
+    net = build(name)
     ours = parameters(net)
     assert totals(net) == Totals(ours + 2 * channels, ours, 2 * channels)
     assert totals(net, conv_bias=True) == Totals(ours + 3 * channels, ours + channels, 2 * channels)
 
 
 def test_resnet50_and_inception_v3_have_the_totals_that_keras_prints():
-    assert totals(meta("resnet50"), conv_bias=True) == Totals(25_636_712, 25_583_592, 53_120)
-    assert totals(meta("inception_v3"), norm_scale=False) == Totals(23_851_784, 23_817_352, 34_432)
+    assert totals(build("resnet50"), conv_bias=True) == Totals(25_636_712, 25_583_592, 53_120)
+    assert totals(build("inception_v3"), norm_scale=False) == Totals(23_851_784, 23_817_352, 34_432)
 
 
 def test_inception_v3_lacks_one_factor_and_has_two_statistics_a_channel():
-    net, channels = meta("inception_v3"), 17_216
+    net, channels = build("inception_v3"), 17_216
     ours = parameters(net)
     assert totals(net, norm_scale=False) == Totals(ours + channels, ours - channels, 2 * channels)
 
@@ -102,7 +98,7 @@ def test_every_batch_norm_with_statistics_counts_and_a_factor_that_is_not_there_
 
 
 def test_convolutions_that_have_a_bias_get_no_second_one():
-    net = meta("vgg16_bn")
+    net = build("vgg16_bn")
     assert totals(net, conv_bias=True) == totals(net)
 
 

@@ -3,7 +3,6 @@ code, a test executes the notebook that it asks for and no other."""
 
 import ast
 import json
-import os
 import re
 import time
 from copy import deepcopy
@@ -15,29 +14,23 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from conftest import NOTEBOOKS, ROOT, real_data
 from prose import python_of, unproven
 
-from cnncourse import expanded
-from cnncourse.datasets import checksums
 from cnncourse.exercises import LESSONS
+from cnncourse.instructor.editions import has
 from cnncourse.recipes import PROFILES
 from cnncourse.tools import execute
 
-ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-
-
-def tagged(cell, tag: str) -> bool:
-    return tag in cell.metadata.get("tags", [])
 
 
 def code(path: Path) -> list:
     """Code cells without the one that papermill injects."""
     cells = nbformat.read(path, as_version=4).cells
-    return [cell for cell in cells if cell.cell_type == "code" and not tagged(cell, "injected-parameters")]
+    return [cell for cell in cells if cell.cell_type == "code" and not has(cell, "injected-parameters")]
 
 
 def outputs(cell) -> list:
@@ -112,10 +105,7 @@ def test_it_runs_from_a_fresh_kernel(path):
 @each
 def test_the_full_profile_runs_to_its_end_on_the_real_images(path, tmp_path):
     """Shortened: one epoch of some images, at full width."""
-    root = expanded(os.environ.get("CNNCOURSE_DATA") or "~/.cnncourse")
-    absent = [name for name in ("mnist", "cifar10") if checksums.look(name, root)[0]]
-    if absent:
-        pytest.skip(f"{' and '.join(absent)} not in $CNNCOURSE_DATA")
+    real_data("mnist", "cifar10")
     result, = execute.run([path], "full", 1, tmp_path, parameters={"shortened": True})
     assert result.status == "passed", f"cell {result.cell}: {result.error}"
 
@@ -123,7 +113,7 @@ def test_the_full_profile_runs_to_its_end_on_the_real_images(path, tmp_path):
 @each
 def test_what_does_not_depend_on_the_machine_is_reproduced(path):
     pairs = list(zip(code(path), code(executed(path)[1]), strict=True))
-    claims = [pair for pair in pairs if tagged(pair[0], "nbval-check-output")]
+    claims = [pair for pair in pairs if has(pair[0], "nbval-check-output")]
     assert len(claims) >= 5
     for old, new in claims:
         assert outputs(old), f"tagged, but no output is stored:\n{old.source}"
@@ -134,7 +124,7 @@ def test_what_does_not_depend_on_the_machine_is_reproduced(path):
 def test_the_parameters_follow_the_imports_and_nothing_overwrites_them(path):
     imports, parameters, *later = code(path)
     assert "import" in imports.source
-    assert tagged(parameters, "parameters") and parameters.source.startswith('profile = "tiny"')
+    assert has(parameters, "parameters") and parameters.source.startswith('profile = "tiny"')
     assert not assigned(parameters) & set().union(*map(assigned, later))
     # Where a lesson trains for hours, training can be shortened; the last takes your own photographs.
     other = {"08_debugging_clinic": set(), "09_your_own_images": {"folder"}}.get(path.stem, {"shortened"})
@@ -151,11 +141,11 @@ def assigned(cell) -> set[str]:
 @each
 def test_the_names_of_an_exercise_belong_to_the_student(path):
     """A reader who goes up again, or defines them in another cell, loses nothing."""
-    theirs = {node.name for cell in code(path) if tagged(cell, "exercise") for node in python_of(cell).body
+    theirs = {node.name for cell in code(path) if has(cell, "exercise") for node in python_of(cell).body
               if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     ours = [assigned(cell) | {node.name for node in python_of(cell).body
                               if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-            for cell in code(path) if not tagged(cell, "exercise")]
+            for cell in code(path) if not has(cell, "exercise")]
     assert theirs and not theirs & set().union(*ours)
 
 
@@ -176,7 +166,7 @@ def test_any_cell_can_be_run_again_after_the_end(path):
             again.metadata.tags = ["raises-exception"]  # so that all of them are named
             client.execute_cell(again, i)
             problems = [f"{o.ename}: {o.evalue}" for o in again.outputs if o.output_type == "error"]
-            if not problems and tagged(first[i], "nbval-check-output") and outputs(again) != outputs(first[i]):
+            if not problems and has(first[i], "nbval-check-output") and outputs(again) != outputs(first[i]):
                 problems = [f"now {outputs(again)}, first {outputs(first[i])}"]
             broken += [f"cell {i}: {problem}\n{first[i].source}" for problem in problems]
     assert not broken, "\n\n".join(broken)
@@ -225,7 +215,7 @@ def test_the_gate_for_numbers_tells_a_wrong_one_from_a_printed_one(tmp_path, sen
 
 @each
 def test_every_question_answers_each_choice_and_has_one_right_one(path):
-    questions = [c.source for c in nbformat.read(path, as_version=4).cells if tagged(c, "question")]
+    questions = [c.source for c in nbformat.read(path, as_version=4).cells if has(c, "question")]
     assert len(questions) >= 3
     for text in questions:
         answers = dict(re.findall(r"<details><summary>(.+?)</summary>\n\n(.+?)\n\n</details>", text, re.S))

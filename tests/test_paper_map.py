@@ -1,17 +1,16 @@
 """The map from papers to code: every stage of every network names its source, or says that the paper has none."""
 
 import re
-import runpy
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import from_book
 from facts import WITH_HEADS, build
 
 from cnncourse import trace
 from cnncourse.models import MODELS
 
-MAP = runpy.run_path(str(Path(__file__).parents[1] / "book" / "paper_to_code.py"))
+MAP = from_book("paper_to_code")
 NETWORKS = MAP["networks"]()
 SOURCE = re.compile(r"(Section|Table|Figure|Equation|Appendix) (\d|I|A\b)")
 DEPARTURES = {  # (network, stage) that no paper of their file has

@@ -2,25 +2,16 @@
 
 import os
 import re
-import runpy
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 import nbformat
-import pytest
+from conftest import NOTEBOOKS, ROOT, from_book
 from pypdf import PdfReader
 
 from cnncourse.instructor import exam, quiz
-
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-
-
-@pytest.fixture(scope="module")
-def paper():
-    return runpy.run_path(str(ROOT / "book" / "paper.py"))
 
 
 def texts(path: Path) -> list[str]:
@@ -28,8 +19,8 @@ def texts(path: Path) -> list[str]:
     return [" ".join(page.extract_text().split()) for page in PdfReader(path).pages]
 
 
-def test_the_booklet_has_every_task_and_question_with_contents_that_are_right_and_no_answer(paper, browser, tmp_path):
-    paper["booklet"](browser.new_page(), tmp_path)
+def test_the_booklet_has_every_task_and_question_with_contents_that_are_right_and_no_answer(browser, tmp_path):
+    from_book("paper")["booklet"](browser.new_page(), tmp_path)
     pages = texts(tmp_path / "booklet.pdf")
     assert [page.split()[0] for page in pages[1:]] == [str(number) for number in range(2, len(pages) + 1)]
     whole = " ".join(pages).replace(" ", "")
@@ -49,9 +40,9 @@ def test_the_booklet_has_every_task_and_question_with_contents_that_are_right_an
     assert whole.count("D.") >= 20 and "Right:" not in whole
 
 
-def test_a_sheet_and_its_key_are_printed_as_they_stand(paper, browser, tmp_path):
+def test_a_sheet_and_its_key_are_printed_as_they_stand(browser, tmp_path):
     exam.write(4711, tmp_path)
-    paper["exam"](browser.new_page(), tmp_path)
+    from_book("paper")["exam"](browser.new_page(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"exam.md", "exam.pdf", "key.md", "key.pdf"}
     for name in ("exam", "key"):
         whole, text = " ".join(texts(tmp_path / f"{name}.pdf")), (tmp_path / f"{name}.md").read_text()
@@ -60,7 +51,7 @@ def test_a_sheet_and_its_key_are_printed_as_they_stand(paper, browser, tmp_path)
         assert len(codes) > 20 and all(code.replace(" ", "") in whole.replace(" ", "") for code in codes)
 
 
-def test_a_book_is_unfolded_and_each_chapter_begins_a_page_that_the_contents_name(paper, browser, tmp_path):
+def test_a_book_is_unfolded_and_each_chapter_begins_a_page_that_the_contents_name(browser, tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     (source / "conf.py").write_text("extensions = ['myst_parser']\n")
@@ -71,7 +62,7 @@ def test_a_book_is_unfolded_and_each_chapter_begins_a_page_that_the_contents_nam
                                         f"### Detail of {n}\n")
     subprocess.run([sys.executable, "-m", "sphinx", "-q", "-b", "singlehtml", "-D", "html_theme=basic", source,
                     tmp_path / "page"], check=True)
-    paper["book"](browser.new_page(), tmp_path)
+    from_book("paper")["book"](browser.new_page(), tmp_path)
     pages, read = texts(tmp_path / "book.pdf"), PdfReader(tmp_path / "book.pdf")
     contents = next(page for page in pages if "Contents" in page)
     starts = [int(n) for n in re.findall(r"Chapter \d (\d+) Part of", contents)]
@@ -83,9 +74,9 @@ def test_a_book_is_unfolded_and_each_chapter_begins_a_page_that_the_contents_nam
     assert "¶" not in " ".join(pages) and {"Chapter 1", "Chapter 3"} <= set(titles)
 
 
-def test_a_deck_is_printed_a_page_a_slide(paper, browser, tmp_path):
-    runpy.run_path(str(ROOT / "book" / "slides.py"))["build"](NOTEBOOKS[3:4], tmp_path)
-    paper["slides"](browser.new_page(), tmp_path)
+def test_a_deck_is_printed_a_page_a_slide(browser, tmp_path):
+    from_book("slides")["build"](NOTEBOOKS[3:4], tmp_path)
+    from_book("paper")["slides"](browser.new_page(), tmp_path)
     pages = texts(tmp_path / "04_vgg.pdf")
     cells = nbformat.read(NOTEBOOKS[3], as_version=4).cells
     shown = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in cells]

@@ -1,13 +1,14 @@
 """The folder of photographs: what is in it, and that the loader takes it and real ones."""
 
-import os
 import warnings
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from conftest import real_data
 from PIL import Image, ImageOps
 from torch.nn.functional import avg_pool2d
 
@@ -126,18 +127,14 @@ def test_a_folder_that_exists_is_left_alone_and_a_crash_leaves_none(tmp_path, mo
     (tmp_path / "mine").mkdir()
     with pytest.raises(FileExistsError, match="mine exists already and is left as it is: give a folder"):
         photographs.build(tmp_path / "mine")
-
-    def full(*_, **__):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Image.Image, "save", Mock(side_effect=OSError("no space left on device")))
     with pytest.raises(OSError, match="no space"):
         photographs.build(tmp_path / "new")
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
 def test_the_loader_reads_real_photographs():
-    root = Path(os.environ.get("CNNCOURSE_DATA") or Path.home() / ".cnncourse") / "flowers"
+    root = real_data() / "flowers"
     if not root.is_dir():
         pytest.skip("there is no directory flowers in $CNNCOURSE_DATA (train/ and val/, one sub-directory a class)")
     with warnings.catch_warnings():

@@ -5,9 +5,9 @@ from math import sqrt
 from statistics import fmean, stdev
 
 import pytest
+from conftest import command
 from scipy import stats
 
-from cnncourse import __main__ as cli
 from cnncourse.runs.published import expectations, interval, verdicts
 from cnncourse.runs.shipped import recorded
 
@@ -47,28 +47,20 @@ def test_a_new_seed_is_held_against_the_shipped_runs_of_its_recipe_and_never_aga
     assert ["2 runs" in words for *_, words in expectations(shipped[:1])] == [False, True]
 
 
-@pytest.fixture
-def verify(monkeypatch):
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["cnncourse", "verify", *map(str, arguments)])
-        return cli.main()
-    return run
-
-
-def test_verify_tells_what_was_reached_and_what_was_expected(verify, capsys):
-    assert verify("resnet20", "--data", "cifar10") == 0
+def test_verify_tells_what_was_reached_and_what_was_expected(capsys):
+    assert command("verify", "resnet20", "--data", "cifar10") == 0
     assert "He et al. 2016, Table 6" in capsys.readouterr().out
 
 
-def test_verify_fails_on_a_record_that_agrees_with_no_source(verify, tmp_path, capsys):
+def test_verify_fails_on_a_record_that_agrees_with_no_source(tmp_path, capsys):
     for accuracy, code in ((0.915, 0), (0.86, 0), (0.88, 1)):
         path = tmp_path / "record.json"
         with_accuracies(accuracy)[0].save(path)
-        assert verify("resnet20", path) == code
+        assert command("verify", "resnet20", path) == code
     assert "below" in capsys.readouterr().out
 
 
-def test_verify_says_in_a_sentence_what_it_cannot_judge(verify, tmp_path, capsys):
+def test_verify_says_in_a_sentence_what_it_cannot_judge(tmp_path, capsys):
     unfinished = with_accuracies(0.9)[0]
     unfinished.test = None
     unfinished.save(tmp_path / "record.json")
@@ -76,11 +68,11 @@ def test_verify_says_in_a_sentence_what_it_cannot_judge(verify, tmp_path, capsys
                              (["vgg11"], "nothing says what to expect"),
                              (["vgg11", "--out", tmp_path], "the course ships no run of vgg11"),
                              (["lenet5", tmp_path / "no.json"], "No such file")):
-        assert verify(*arguments) == 2
+        assert command("verify", *arguments) == 2
         assert words in capsys.readouterr().err
 
 
-def test_verify_trains_by_the_recorded_recipe_goes_on_and_judges(verify, tmp_path, capsys, monkeypatch):
+def test_verify_trains_by_the_recorded_recipe_goes_on_and_judges(tmp_path, capsys, monkeypatch):
     from cnncourse import experiment
     from cnncourse.data import load
 
@@ -92,6 +84,6 @@ def test_verify_trains_by_the_recorded_recipe_goes_on_and_judges(verify, tmp_pat
 
     monkeypatch.setattr(experiment, "run", short)
     for resumed in (False, True):
-        assert verify("lenet5", "--data", "mnist", "--out", tmp_path) == 2
+        assert command("verify", "lenet5", "--data", "mnist", "--out", tmp_path) == 2
         assert asked[-1] == ("lenet5", "mnist", "lenet", 24, 3, resumed)
     assert "nothing says what to expect" in capsys.readouterr().err  # these are digits

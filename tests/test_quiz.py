@@ -10,7 +10,6 @@ import base64
 import html
 import io
 import re
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +17,14 @@ from xml.etree import ElementTree as ET
 
 import nbformat
 import pytest
+from conftest import NOTEBOOKS, command
 from lxml import etree
 from moodle_xml_parser.parser import parse_string
 from onyx2moodle.parser import parse_item
 
-from cnncourse import __main__ as cli
 from cnncourse.instructor import exam, quiz
+from cnncourse.instructor.editions import has
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9]*.ipynb"))
 SEEDS = range(1, 31)
 NS = {"q": quiz.QTI, "cp": "http://www.imsglobal.org/xsd/imscp_v1p1"}
 PIXEL = b"\x89PNG, as far as anybody looks"
@@ -64,7 +63,7 @@ def test_every_question_of_the_lessons_and_every_number_of_the_exam_is_there(ite
         assert len({(item.name, item.text) for item in items}) == len(items) == 30 * 41
     else:
         cells = [cell for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells
-                 if "question" in cell.metadata.get("tags", [])]
+                 if has(cell, "question")]
         assert len(items) == len(cells) == 41
         for item, cell in zip(items, cells, strict=True):
             assert len(item.answers) == cell.source.count("<details>") >= 3
@@ -220,15 +219,10 @@ def test_mathematics_code_tables_and_figures_arrive_whole(tmp_path):
     assert '<pre><code>if a &lt; b:\n    print("yes")\n</code></pre>' in package.read("question1.xml").decode()
 
 
-def command(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["cnncourse", *map(str, words)])
-    return cli.main()
-
-
 @pytest.mark.parametrize("kind", quiz.FORMATS)
-def test_the_commands_write_one_file_into_a_new_folder(kind, tmp_path, monkeypatch, capsys):
-    assert command(monkeypatch, "export", "04", "--quiz", kind, "--out", tmp_path / "lesson") == 0
-    assert command(monkeypatch, "exam", "--seeds", "3-4", "--quiz", kind, "--out", tmp_path / "exam") == 0
+def test_the_commands_write_one_file_into_a_new_folder(kind, tmp_path, capsys):
+    assert command("export", "04", "--quiz", kind, "--out", tmp_path / "lesson") == 0
+    assert command("exam", "--seeds", "3-4", "--quiz", kind, "--out", tmp_path / "exam") == 0
     name = {"moodle": "quiz.xml", "qti": "quiz.zip"}[kind]
     assert str(tmp_path / "lesson" / name) in capsys.readouterr().out
     for folder, items in (("lesson", quiz.of_lesson(NOTEBOOKS[3])), ("exam", quiz.of_exam([3, 4]))):
@@ -238,45 +232,44 @@ def test_the_commands_write_one_file_into_a_new_folder(kind, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("words", [["export", "04"], ["exam", "--seeds", "1-2"]])
-def test_an_unknown_format_is_one_sentence_and_nothing_is_written(words, tmp_path, monkeypatch, capsys):
-    assert command(monkeypatch, *words, "--quiz", "moddle", "--out", tmp_path / "new") == 2
+def test_an_unknown_format_is_one_sentence_and_nothing_is_written(words, tmp_path, capsys):
+    assert command(*words, "--quiz", "moddle", "--out", tmp_path / "new") == 2
     assert capsys.readouterr().err == "cnncourse: there is no quiz format 'moddle': did you mean moodle?\n"
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("words", [["export", "04"], ["exam", "--seeds", "1-2"]])
-def test_a_target_that_holds_other_files_is_kept_as_it_is(words, tmp_path, monkeypatch, capsys):
+def test_a_target_that_holds_other_files_is_kept_as_it_is(words, tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("mine")
     for target, there in ((tmp_path, "mine.txt"), (tmp_path / "mine.txt", "mine.txt")):
-        assert command(monkeypatch, *words, "--quiz", "moodle", "--out", target) == 2
+        assert command(*words, "--quiz", "moodle", "--out", target) == 2
         assert capsys.readouterr().err == (f"cnncourse: {target} holds {there}, which is kept: name a new or empty "
                                            "directory with --out\n")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("old, new, count", [("Right:", "No:", 0), ("No:", "Right:", 2)])
-def test_a_question_without_one_right_choice_is_named_and_nothing_is_written(old, new, count, tmp_path, monkeypatch,
-                                                                             capsys):
+def test_a_question_without_one_right_choice_is_named_and_nothing_is_written(old, new, count, tmp_path, capsys):
     path = written(tmp_path, (QUESTION.replace("attachment:", "").replace(old, new), {}))
-    assert command(monkeypatch, "export", path, "--quiz", "qti", "--out", tmp_path / "new") == 2
+    assert command("export", path, "--quiz", "qti", "--out", tmp_path / "new") == 2
     assert capsys.readouterr().err == (
         f'cnncourse: {path}: a question needs one right choice, whose answer begins with "Right", and "What is $a < b$ '
         f'in `a[0]`? ![A dot](dot.png) ![The same](do..." has {count}: mend it in the notebook\n')
     assert not (tmp_path / "new").exists()
 
 
-def test_html_that_is_not_closed_is_one_sentence_and_nothing_is_written(tmp_path, monkeypatch, capsys):
+def test_html_that_is_not_closed_is_one_sentence_and_nothing_is_written(tmp_path, capsys):
     path = written(tmp_path, (QUESTION.replace("attachment:", "").replace("*No*", "one<br>two"), {}))
-    assert command(monkeypatch, "export", path, "--quiz", "qti", "--out", tmp_path / "new") == 2
+    assert command("export", path, "--quiz", "qti", "--out", tmp_path / "new") == 2
     assert "cnncourse: 01, question 1 holds HTML that QTI does not take (mismatched tag" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
-def test_seeds_are_a_range_and_belong_to_a_quiz(tmp_path, monkeypatch, capsys):
-    assert command(monkeypatch, "exam", "--seeds", "1-2", "--out", tmp_path / "new") == 2
+def test_seeds_are_a_range_and_belong_to_a_quiz(tmp_path, capsys):
+    assert command("exam", "--seeds", "1-2", "--out", tmp_path / "new") == 2
     assert "--seeds are for a quiz: say --quiz moodle" in capsys.readouterr().err
     for text in ("3", "5-3", "a-b"):
         with pytest.raises(SystemExit):
-            command(monkeypatch, "exam", "--seeds", text, "--quiz", "moodle", "--out", tmp_path / "new")
+            command("exam", "--seeds", text, "--quiz", "moodle", "--out", tmp_path / "new")
         assert f"such as 1-30 are expected, not '{text}'" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

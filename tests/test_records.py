@@ -3,7 +3,6 @@
 import copy
 import inspect
 import platform
-import sys
 from dataclasses import asdict
 from functools import partial
 from math import log
@@ -11,9 +10,9 @@ from types import ModuleType
 
 import pytest
 import torch
+from conftest import command
 from torch import nn
 
-from cnncourse import __main__ as cli
 from cnncourse import experiment, plots, train
 from cnncourse.data import AUGMENTATIONS, load
 from cnncourse.models import MODELS, resnet
@@ -151,8 +150,7 @@ def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
     old = copy.deepcopy(record)
     old.config |= {"seed": 1, "recipe": record.config["recipe"] | {"lr": 7.0}}
     old.save(tmp_path / f"{old.name}.json")
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "--plot", str(tmp_path / "curves.png")])
-    assert cli.main() == 0
+    assert command("records", "--plot", tmp_path / "curves.png") == 0
     _, row, _ = capsys.readouterr().out.splitlines()
     assert row.split()[:3] == ["mnist_cnn-digits-adam-1epochs", "0,", "1"]
     assert row.endswith("cpu  seed 1: the recipe's lr changed")
@@ -165,10 +163,11 @@ def test_records_are_listed_and_drawn(record, tmp_path, monkeypatch, capsys):
     longer.append(longer.rows[0] | {"epoch": 2})
     for run in (other, longer):
         run.save(tmp_path / f"{run.name}.json")
-    assert cli.main() == 0  # runs on other data or of another length are no seeds of the same
+    assert command("records", "--plot", tmp_path / "curves.png") == 0
+    # runs on other data or of another length are no seeds of the same
     assert len(drawn) == 4 and len({run.config["label"] for run in drawn}) == 3
-    monkeypatch.setattr(sys, "argv", ["cnncourse", "records", "resnet20", "--plot", str(tmp_path / "none.png")])
-    assert cli.main() == 2 and "no record is of these models" in capsys.readouterr().err
+    assert command("records", "resnet20", "--plot", tmp_path / "none.png") == 2
+    assert "no record is of these models" in capsys.readouterr().err
 
 
 def accuracies(model: str, part: str) -> list[float]:

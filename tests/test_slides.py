@@ -1,14 +1,12 @@
 """The slides: short, spoken for, and every one of them seen in Chromium, without the network."""
 
 import re
-import runpy
 from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import NOTEBOOKS, from_book
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 
 
@@ -59,7 +57,7 @@ def trains(cell) -> bool:
 def built(tmp_path_factory) -> Path:
     """The folder with the built slides."""
     out = tmp_path_factory.mktemp("slides")
-    runpy.run_path(str(ROOT / "book" / "slides.py"))["build"](NOTEBOOKS, out)
+    from_book("slides")["build"](NOTEBOOKS, out)
     return out
 
 

@@ -14,9 +14,9 @@ from cnncourse.loop import pace, threads
 from cnncourse.runs import files
 
 
-def imported(code="", **environment):
+def imported(**environment):
     """What a fresh process prints of its threads after `import cnncourse`."""
-    code += "\nimport os, sys, cnncourse\nprint(*map(os.environ.get, ('OMP_NUM_THREADS', 'GOMP_SPINCOUNT')))"
+    code = "import os, cnncourse\nprint(*map(os.environ.get, ('OMP_NUM_THREADS', 'GOMP_SPINCOUNT')))"
     ours = (*threads.THREAD_LIMITS, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True,

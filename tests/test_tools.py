@@ -1,16 +1,15 @@
 """The page "Networks in other tools": what is quick is tried again here, on a network of each kind."""
 
-import runpy
-from pathlib import Path
 
 import pytest
 import torch
-from facts import WITH_HEADS
+from conftest import from_book
+from facts import WITH_HEADS, build
 from torch import nn
 
 from cnncourse.models import MODELS
 
-TOOLS = runpy.run_path(str(Path(__file__).parents[1] / "book" / "tools.py"))
+TOOLS = from_book("tools")
 NETWORKS = ("lenet5", "lenet5_1998", "mnist_cnn", "alexnet_small", "vgg11_small", "googlenet_small", "resnet20",
             "plain20")
 NEEDS = {"onnx": ("onnxruntime", "onnxscript"), "safetensors": ("safetensors",)}
@@ -43,8 +42,7 @@ def test_a_slow_tool_does_what_the_page_says(tool, name):
 
 @pytest.mark.parametrize("name", WITH_HEADS)
 def test_networks_with_heads_are_recorded_by_fx_and_refuse_slices(name):
-    with torch.device("meta"):
-        net = MODELS[name](heads=True).eval()
+    net = build(name, heads=True).eval()
     torch.fx.symbolic_trace(net)
     with pytest.raises(TypeError, match="heads beside its stages.*heads=False"):
         net[:-1]

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import nbformat
 from nbformat import NotebookNode
 
-from .. import exercises, replacing
+from .. import exercises, replacing, write_text
 from ..exercises import Exercise
 
 COPIED = ".cnncourse.json"  # in the student's folder: which version of each notebook was copied there
@@ -49,7 +49,7 @@ def hand_out(notebooks: list[Path], folder: Path) -> list[str]:
         version = fingerprint(nbformat.reads(ours, as_version=4))
         theirs = written_in(target) if target.exists() else None
         if theirs is None:
-            write(target, ours)
+            write_text(target, ours)
             said.append(f"{target}: copied")
         elif theirs == UNREADABLE:
             said.append(f"{target}: kept, but it is no readable notebook: give it another name to get a fresh copy")
@@ -57,17 +57,17 @@ def hand_out(notebooks: list[Path], folder: Path) -> list[str]:
         elif version in (theirs, copied.get(path.name)):
             said.append(f"{target}: kept as it is")
         elif theirs == copied.get(path.name):
-            write(target, ours)
+            write_text(target, ours)
             said.append(f"{target}: replaced by the newer one; nothing was written in it")
         else:
             beside = target.with_suffix(".new.ipynb")
             while beside.exists() and written_in(beside) != copied.get(beside.name):
                 beside = beside.with_name(f"{beside.name.removesuffix('.ipynb')}.new.ipynb")  # answers there, too
-            write(beside, ours)
+            write_text(beside, ours)
             copied[beside.name] = version
             said.append(f"{target}: your answers are kept; the newer notebook is {beside.name}")
         copied[path.name] = version
-    write(list_of_copies, json.dumps(copied, indent=1))
+    write_text(list_of_copies, json.dumps(copied, indent=1))
     return said
 
 
@@ -102,11 +102,6 @@ def written_in(path: Path) -> str:
         return UNREADABLE
 
 
-def write(path: Path, text: str) -> None:
-    with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
 def put(target: Path, notebook: NotebookNode) -> str:
     """Write an exported notebook, but not over one that was edited since; returns what to say."""
     notebook.metadata[EXPORTED] = stamp(notebook)
@@ -119,7 +114,7 @@ def put(target: Path, notebook: NotebookNode) -> str:
         if edited:
             return f"{target}: kept, because it was edited; move it away, or export into another directory"
     target.parent.mkdir(parents=True, exist_ok=True)
-    write(target, nbformat.writes(notebook))
+    write_text(target, nbformat.writes(notebook))
     return str(target)
 
 
@@ -133,10 +128,10 @@ def put_configuration(folder: Path) -> str:
     """Write nbgrader's configuration, beside one that is there and says something else; returns what to say."""
     target = folder / "nbgrader_config.py"
     if not target.exists() or target.read_text(encoding="utf-8") == CONFIGURATION:
-        write(target, CONFIGURATION)
+        write_text(target, CONFIGURATION)
         return str(target)
     beside = folder / "nbgrader_config.new.py"
-    write(beside, CONFIGURATION)
+    write_text(beside, CONFIGURATION)
     return f"{target}: kept, because it was edited; the course's own is {beside.name}"
 
 

@@ -14,7 +14,7 @@ from random import Random
 from string import ascii_lowercase
 from typing import Any
 
-from .. import __version__, replacing
+from .. import __version__, write_text
 from ..arithmetic import conv_parameters, linear_parameters, output_size, receptive_field, unseen
 
 Work = tuple[str, int]  # a formula as it is written on paper, with the numbers put in, and what it gives
@@ -422,6 +422,5 @@ def write(seed: int, folder: Path) -> list[Path]:
             raise FileExistsError(f"{target} is there already and is kept: name another directory with --out")
     folder.mkdir(parents=True, exist_ok=True)
     for target, text in zip(targets, pages(seed), strict=True):
-        with replacing(target) as beside:
-            beside.write_text(text, encoding="utf-8", newline="\n")  # the same bytes on every system
+        write_text(target, text)
     return targets

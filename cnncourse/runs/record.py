@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .. import replacing
+from .. import write_text
 from ..loop.threads import cores
 
 
@@ -92,8 +92,7 @@ class Record:
 
     def save(self, path: str | Path) -> None:
         """Write JSON."""
-        with replacing(path) as beside:
-            beside.write_text(self.as_json(), encoding="utf-8")
+        write_text(path, self.as_json())
 
     def as_json(self) -> str:
         """Raises ValueError where something in it has no form in JSON."""

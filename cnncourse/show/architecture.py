@@ -10,7 +10,7 @@ from html import escape
 from math import sqrt
 from pathlib import Path
 
-from .. import pick, replacing
+from .. import pick, write_text
 from ..trace import Stage, Table
 
 QUANTITIES = {"parameters": "parameters", "macs": "MACs", "memory": "of activation memory"}
@@ -45,8 +45,7 @@ class Picture:
         if Path(path).suffix != ".svg":
             raise ValueError(f"a picture is an SVG file: name it {Path(path).stem}.svg, not {Path(path).name}")
         style = 'style="color-scheme: light dark; background: Canvas; color: CanvasText; '
-        with replacing(path) as file:
-            file.write_text(self.svg.replace('style="', style, 1), encoding="utf-8")
+        write_text(path, self.svg.replace('style="', style, 1))
 
 
 def draw(networks: Mapping[str, Table], colour: str = "macs") -> Picture:

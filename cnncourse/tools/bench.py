@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, repeat
 from math import inf
 from pathlib import Path
 from statistics import median
@@ -147,7 +146,8 @@ def race(rounds: int, device: str) -> Iterator[Ratio]:
     if not (ours and papers):
         return
     fast, _, tutorial = epochs("resnet20", 6, Speed.for_hours(device), device)
-    for words, needed in (("90 % validation accuracy", partial(epochs_to, accuracy=0.9)), ("the end", len_of)):
+    for words, needed in (("90 % validation accuracy", partial(epochs_to, accuracy=0.9)),
+                          ("the end", lambda record: len(record.rows))):
         few, many = (median(needed(record) for record in records) for records in (ours, papers))
         yield ratio(f"resnet20 to {words}: {few:g} epochs", f"the usual loop: {many:g} epochs", fast, tutorial, rounds,
                     many / few)
@@ -156,10 +156,6 @@ def race(rounds: int, device: str) -> Iterator[Ratio]:
 def epochs_to(record: Record, accuracy: float) -> float:
     reached = (row["epoch"] for row in record.rows if row["validation_accuracy"] >= accuracy)
     return next(reached, inf)
-
-
-def len_of(record: Record) -> int:
-    return len(record.rows)
 
 
 class Pictures(Dataset):
@@ -274,20 +270,17 @@ def folders(rounds: int, device: str) -> Iterator[Ratio]:
                         partial(epochs_of_image_folder, root, workers, device), rounds)
         files = ImageFolder(root, v2.Compose(v2_transforms(64)))
 
-        def ours():
-            take_stock(root)
-
         def theirs():
             for _ in files:
                 pass
 
-        yield ratio("folder, every file once", "ImageFolder", ours, theirs, rounds)
+        yield ratio("folder, every file once", "ImageFolder", partial(take_stock, root), theirs, rounds)
 
 
-def draw_photographs(root: Path, n: int = 300) -> None:
-    """JPEGs of 500 x 333 pixels in four classes, parts of scikit-learn's two photographs."""
+def draw_photographs(root: Path) -> None:
+    """300 JPEGs of 500 x 333 pixels in four classes, parts of scikit-learn's two photographs."""
     whole = [Image.open(of_sklearn(f"images/{name}.jpg")) for name in ("china", "flower")]
-    for i in range(n):
+    for i in range(300):
         left, top = i % 140, 7 * i % 94
         path = root / f"class{i % 4}" / f"{i}.jpg"
         path.parent.mkdir(exist_ok=True)
@@ -299,19 +292,21 @@ def v2_transforms(size: int) -> list[Callable]:
             v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize((0.5,) * 3, (0.25,) * 3)]
 
 
-def epochs_of_folder(root: str, workers: int, device: str, n: int = 5) -> None:
-    for images, _ in chain.from_iterable(repeat(load("folder", 64, root=root).batches(
-            "train", 32, "crop_flip", device=device, workers=workers), n)):
-        images.sum()
+def epochs_of_folder(root: str, workers: int, device: str) -> None:
+    batches = load("folder", 64, root=root).batches("train", 32, "crop_flip", device=device, workers=workers)
+    for _ in range(5):
+        for images, _ in batches:
+            images.sum()
 
 
-def epochs_of_image_folder(root: str, workers: int, device: str, n: int = 5) -> None:
+def epochs_of_image_folder(root: str, workers: int, device: str) -> None:
     """Of as many images as the course trains with: 70 in 100."""
     files = ImageFolder(root, v2.Compose(v2_transforms(64)))
     training = Subset(files, torch.randperm(len(files))[: 7 * len(files) // 10].tolist())
     loader = DataLoader(training, batch_size=32, shuffle=True, num_workers=workers, drop_last=True)
-    for images, _ in chain.from_iterable(repeat(loader, n)):
-        images.to(device).sum()
+    for _ in range(5):
+        for images, _ in loader:
+            images.to(device).sum()
 
 
 SUITES = {"models": models, "loop": loop, "race": race, "steps": steps, "busy": busy,

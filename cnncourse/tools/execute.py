@@ -32,7 +32,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 from traitlets.config import Config
 
-from .. import pick, replacing
+from .. import pick, write_text
 from ..loop.threads import THREAD_LIMITS, cores
 from ..recipes import PROFILES
 
@@ -144,8 +144,7 @@ def update_times(notebooks: list[Path], results: list[Result]) -> None:
         line = f"*Measured: {result.seconds:.0f} seconds and {result.peak_mb / 1000:.1f} GB on {where}.*"
         text = path.read_text(encoding="utf-8")
         if result.status == "passed" and MEASURED.search(text):
-            with replacing(path) as beside:
-                beside.write_text(MEASURED.sub(line, text, count=1), encoding="utf-8")
+            write_text(path, MEASURED.sub(line, text, count=1))
 
 
 def threads_each(jobs: int) -> int:
@@ -260,9 +259,8 @@ def write_report(out: Path, results: list[Result], about: dict) -> None:
             for result in results]
     page = "\n".join([tabulate(rows, HEADINGS, "github"), "", total(results), "",
                       *(f"- {name}: {value}" for name, value in about.items())])
-    for name, text in {"report.json": report, "report.md": page}.items():
-        with replacing(out / name) as beside:
-            beside.write_text(text + "\n", encoding="utf-8")
+    write_text(out / "report.json", f"{report}\n")
+    write_text(out / "report.md", f"{page}\n")
 
 
 def report_table(results: list[Result]) -> str:
