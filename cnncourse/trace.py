@@ -150,8 +150,9 @@ def require_layers(model: nn.Module) -> None:
 
 def sizes(input_shape: object, model: nn.Module) -> tuple[int, ...]:
     """The shape as whole numbers: channels, and one for each axis that the first convolution, pooling or normalisation
-    names. Raises ValueError for any other."""
-    layers = [type(part).__name__ for part in model.modules() if re.search("[123]d$", type(part).__name__)]
+    names, but not BatchNorm1d, which also takes vectors. Raises ValueError for any other."""
+    kinds = [type(part).__name__ for part in model.modules()]
+    layers = [kind for kind in kinds if re.search("[123]d$", kind) and not kind.endswith("BatchNorm1d")]
     axes = int(layers[0][-2]) if layers else 2
     try:
         found = tuple(map(index, input_shape))

@@ -362,6 +362,11 @@ def test_convolutions_of_one_and_three_axes_have_macs_and_fields():
         (3 * 45 * 4 * 6 * 6 * 4, 5)]
 
 
+def test_batch_normalisation_of_vectors_says_nothing_of_the_image():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.BatchNorm1d(5), nn.ReLU())
+    assert costs(net, (3, 8, 8)).macs == 192 * 5
+
+
 def hooks(net):
     return [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules()]
 

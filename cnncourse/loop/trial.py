@@ -49,7 +49,7 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
         at, before = replace(speed, channels_last=fast), Kept(model)
         try:
             given = images.to(at.device, memory_format=at.memory_format, copy=True)  # a network may change them
-            try_step(network, name, data, given, labels.to(at.device), loss, at)
+            logits = try_step(network, name, data, given, labels.to(at.device), loss, at)
             break
         except ValueError as error:
             failed = error
@@ -64,11 +64,15 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
     if network.several:
         warnings.warn(f"{name} gives {network.several} outputs: the first, as its logits, is trained alone",
                       stacklevel=4)
+    if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(())):
+        warnings.warn(f"{name} gives probabilities, where logits are expected: leave out its softmax, because the loss "
+                      "has one", stacklevel=4)
     return network if network.several or network.resting else model, at
 
 
 def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
-             speed: Speed) -> None:
+             speed: Speed) -> Tensor:
+    """The logits in evaluation mode."""
     last_is_alone = any(len(split) % EVALUATED == 1 for split in (data.validation, data.test))
     set_mode(network, name, training=False)
     for some in (images, images[:1])[:1 + last_is_alone]:
@@ -89,6 +93,7 @@ def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor,
         batch_loss.backward()
     except Exception as error:
         raise ValueError(f"{name} cannot be trained on images of {by(images[0])}: {in_short(error)}") from error
+    return logits.float().cpu()
 
 
 def set_mode(network: nn.Module, name: str, training: bool) -> None:
@@ -114,8 +119,9 @@ def require_logits(logits: object, name: str, data, images: int, several: int) -
         raise ValueError(f"{name} gives {what} for {images} image{'s' * (images > 1)}, where logits of {images} x "
                          f"{len(data.classes)} are expected, images x classes" + squeezed * (images == 1))
     if logits.shape[1] != len(data.classes):
-        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
-                         f"build the network with num_classes={len(data.classes)}")
+        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: " + (
+            f"of the {several} things that its forward returns, the first is to be the logits" if several else
+            f"build the network with num_classes={len(data.classes)}"))
     if not logits.is_floating_point():
         raise ValueError(f"{name} gives logits of {logits.dtype}, where floats such as float32 are expected: leave out "
                          "what makes others of them, such as long()")
