@@ -86,8 +86,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     if resume and out is None:
         raise ValueError("to resume is to go on from the checkpoint in a directory: name it with `out`")
     for given, kind, wanted in ((model, str | nn.Module, "a network is its name or an nn.Module"),
-                                (data, str | Data, "data are their name or a data.Data, as data.load gives it or data.Data(...)"
-                                 " makes it of three data.Split(images, labels)"),
+                                (data, str | Data, "data are their name or a data.Data, as data.load gives it or "
+                                 "data.Data(...) makes it of three data.Split(images, labels)"),
                                 (recipe, str | Recipe | None, "a recipe is its name or a recipes.Recipe"),
                                 (out, str | os.PathLike | None, "`out` is the path of a directory"),
                                 (speed, Speed, "speed is an experiment.Speed")):

@@ -86,7 +86,7 @@ def test_a_view_after_convolutions_is_trained_in_the_usual_memory_format_and_tha
 
 
 def test_probabilities_in_place_of_logits_are_trained_and_that_is_said(few):
-    with pytest.warns(UserWarning, match="Returning gives probabilities, where logits are expected: leave out its soft"):
+    with pytest.warns(UserWarning, match="Returning gives probabilities, where logits are expected: leave out its"):
         experiment.run(Returning(lambda logits: logits.softmax(1)), few, "adam", epochs=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
