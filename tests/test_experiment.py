@@ -375,6 +375,20 @@ def test_a_reworded_reason_does_not_end_a_run(few, tmp_path):
     assert untimed(again) == untimed(whole)
 
 
+def test_of_two_runs_in_one_directory_the_first_stops_and_says_so(few, tmp_path, monkeypatch):
+    fit = experiment.fit
+
+    def late(*args):
+        monkeypatch.setattr(experiment, "fit", fit)
+        experiment.run("mnist_cnn", few, "adam", epochs=1, seed=1, out=tmp_path)
+        yield from fit(*args)
+
+    monkeypatch.setattr(experiment, "fit", late)
+    with pytest.raises(ValueError, match="another run writes into .* as well, and this one stops after 1 epochs"):
+        experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path)
+    assert Record.load(tmp_path / "record.json").config["seed"] == 1
+
+
 def test_an_unwritable_directory_is_refused_before_anything_is_trained(few, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a directory")
     monkeypatch.setattr(train, "run_epoch", None)
