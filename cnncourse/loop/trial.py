@@ -1,7 +1,7 @@
 """A step on two real images before a training: what a network cannot do is said in one sentence, and not in an hour."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -73,6 +73,7 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
 def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
              speed: Speed) -> Tensor:
     """The logits in evaluation mode."""
+    own = set(map(id, network.parameters()))
     last_is_alone = any(len(split) % EVALUATED == 1 for split in (data.validation, data.test))
     set_mode(network, name, training=False)
     for some in (images, images[:1])[:1 + last_is_alone]:
@@ -90,10 +91,25 @@ def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor,
         if not batch_loss.requires_grad:
             raise ValueError("its logits come from no weight that is trained; look for detach(), no_grad() and frozen "
                              "layers")
+        if any(id(weight) not in own for weight in weights_of(batch_loss)):
+            raise ValueError("it computes with weights that are none of its parameters, which no training changes; put "
+                             "layers of a list into an nn.ModuleList, make layers in __init__ and not in forward, or "
+                             "set requires_grad=False where they are to stay")
         batch_loss.backward()
     except Exception as error:
         raise ValueError(f"{name} cannot be trained on images of {by(images[0])}: {in_short(error)}") from error
     return logits.float().cpu()
+
+
+def weights_of(loss: Tensor) -> Iterator[nn.Parameter]:
+    """The weights from which a loss was computed, as autograd knows them."""
+    steps, seen = [loss.grad_fn], set()
+    while steps:
+        if (step := steps.pop()) is not None and step not in seen:
+            seen.add(step)
+            steps += [before for before, _ in step.next_functions]
+            if isinstance(weight := getattr(step, "variable", None), nn.Parameter):
+                yield weight
 
 
 def set_mode(network: nn.Module, name: str, training: bool) -> None:
