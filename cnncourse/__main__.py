@@ -29,7 +29,7 @@ def train(args: argparse.Namespace) -> int:
     try:
         record = run(args.model, args.data, args.recipe, args.epochs, args.seed, args.out, args.root,
                      verbose=True, resume="anywhere" if args.anywhere else args.resume, options=dict(args.option),
-                     speed=speed)
+                     speed=speed, batch_size=args.batch_size)
     except ArithmeticError as error:
         print(f"cnncourse train: {error}; the record so far and the last good checkpoint are in {args.out}",
               file=sys.stderr)
@@ -405,13 +405,16 @@ def commands_for_networks(command: Callable) -> None:
     sub.add_argument("--json", type=Path, metavar="FILE", help="write the rows and the machine here as well")
 
     sub = command(train, "Train one network on one data set; write its record and a checkpoint.")
-    sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20")
+    sub.add_argument("model", help="a name such as lenet5, vgg11_small or resnet20; a network of your own "
+                     "is trained in Python, by experiment.run(network, data)")
     sub.add_argument("--option", type=option, action="append", default=[], metavar="NAME=VALUE",
                      help="of the network, such as he_init=false; may be repeated")
     sub.add_argument("--data", default="digits", help="digits, shapes, mnist, fashion_mnist, cifar10, "
-                     "cifar100 or folder")
+                     "cifar100, or folder for the photographs in --root")
     sub.add_argument("--recipe", help="a name in recipes.py; by default one that suits the network")
     sub.add_argument("--epochs", type=positive, help="in place of the recipe's")
+    sub.add_argument("--batch-size", type=positive, metavar="N", help="in place of the recipe's; 16 or less for a "
+                     "hundred photographs")
     sub.add_argument("--seed", type=int, default=0, help="of weights, order, augmentation and dropout")
     sub.add_argument("--device", type=device, help="cpu, cuda or mps; by default the GPU that is here")
     sub.add_argument("--root", type=Path, default=DATA, help="where the data set lies, or is downloaded to")

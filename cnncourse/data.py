@@ -177,6 +177,8 @@ def load(name: str, size: int | None = None, channels: int | None = None, root: 
         raise ValueError(f"images have 1 channel (grey) or 3 (RGB), not {channels!r}")
     if size is not None and not (isinstance(size, Integral) and size >= 1):
         raise ValueError(f"the image size is a number of pixels, at least 1 pixel, not {size!r}")
+    if name not in DATA_SETS and Path(name).expanduser().is_dir():
+        raise ValueError(f"{name} is a directory: the data are then 'folder', and it is their root")
     splits, classes = pick(DATA_SETS, name, "data set")(size, channels, root)
     train, validation, test = (Split(images, labels) for images, labels in splits)
     train = train.first(limit)

@@ -57,7 +57,7 @@ class Prepared:
 def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recipe | None = None,
         epochs: int | None = None, seed: int = 0, out: str | Path | None = None, root: str | Path | None = None,
         label: str | None = None, verbose: bool = False, resume: bool | str = False, options: dict | None = None,
-        speed: Speed = FAST) -> Record:
+        speed: Speed = FAST, batch_size: int | None = None) -> Record:
     """Train a network on a data set by a recipe, look at the test images once, and return the Record.
 
     model: a name in MODELS, or a network whose forward takes images and gives logits, N x classes. It is trained in
@@ -71,7 +71,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
     takes, or loaded Data. root: as in `data.load`.
     recipe: a name in RECIPES or a Recipe; by default "short" for networks with batch normalisation,
     else "lenet" for those below 100,000 parameters and "adam" for larger ones.
-    epochs: in place of the recipe's. seed: of weights, order, augmentation and dropout; equal seeds, equal curves.
+    epochs, batch_size: in place of the recipe's. seed: of weights, order, augmentation and dropout; equal seeds, equal
+    curves.
     out: a directory that receives, after every epoch, `record.json`, `checkpoint.pt` and, when the validation accuracy
     is the best so far, `best.pt`. resume: go on from its checkpoint, as if the run had never stopped;
     "anywhere": also on another processor than before, where the curve may differ.
@@ -80,12 +81,13 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
 
     Raises ValueError for unknown names, a network that cannot be trained on these images (tried on two of them before
     the first step) or fails later, a checkpoint of another run and a directory that holds a run, if it is not resumed;
-    FileNotFoundError where a data set is missing; train.Diverged for a lost training.
+    FileNotFoundError where a data set is missing; train.Diverged, an ArithmeticError, for a lost training.
     """
     if resume and out is None:
         raise ValueError("to resume is to go on from the checkpoint in a directory: name it with `out`")
     for given, kind, wanted in ((model, str | nn.Module, "a network is its name or an nn.Module"),
-                                (data, str | Data, "data are their name or a data.Data"),
+                                (data, str | Data, "data are their name or a data.Data, as data.load gives it or "
+                                 "data.Data(...) makes it of three data.Split(images, labels)"),
                                 (recipe, str | Recipe | None, "a recipe is its name or a recipes.Recipe"),
                                 (out, str | os.PathLike | None, "`out` is the path of a directory"),
                                 (speed, Speed, "speed is an experiment.Speed")):
@@ -93,7 +95,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
             found = f"the class {given.__name__} itself" if isinstance(given, type) else f"a {type(given).__name__}"
             raise ValueError(f"{wanted}, not {found}")
     with lent(model) if isinstance(model, nn.Module) else nullcontext():
-        prepared = prepare(model, data, recipe, plain(epochs), plain(seed), root, label, plain(options or {}), speed)
+        prepared = prepare(model, data, recipe, plain(epochs), plain(seed), root, label, plain(options or {}), speed,
+                           plain(batch_size))
         if out is None:
             return train(prepared, None, 0, verbose)
         config, look = prepared.record.config, partial(logits_of, prepared.network, prepared.images)
@@ -107,7 +110,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
 
 
 def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | None, epochs: int | None, seed: int,
-            root: str | Path | None, label: str | None, options: dict, speed: Speed) -> Prepared:
+            root: str | Path | None, label: str | None, options: dict, speed: Speed,
+            batch_size: int | None) -> Prepared:
     """The network, its batches and its optimizer, as in `run`, and a record of them without an epoch."""
     name, build = builder(model, options)
     rank, processes, device = join_others(str(speed.device or device_at_hand()))
@@ -121,7 +125,8 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
     finish_lazy_layers(model, name, images)
     recipe_name = recipe if isinstance(recipe, str) else None if recipe else default_recipe(model)
     recipe = recipe if isinstance(recipe, Recipe) else pick(RECIPES, recipe_name, "recipe")
-    recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs, augment=recipe.augment or data.augment)
+    given = {"epochs": epochs, "batch_size": batch_size, "augment": recipe.augment or data.augment}
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
     recipe = replace(recipe, **plain(vars(recipe)))
     for what in ("epochs", "batch_size"):
         require_whole(what, getattr(recipe, what), 1)

@@ -107,7 +107,7 @@ def images(pictures: Sequence, titles: Sequence[str] = (), columns: int = 8, siz
     for i, (ax, picture) in enumerate(zip(grid.flat, pictures, strict=False)):
         ax.imshow(picture, **({"cmap": "gray"} | kw))
         if titles:
-            ax.set_title(titles[i], fontsize="small")
+            ax.set_title(titles[i], fontsize="small", parse_math=False)  # a class may be called $5
     return figure
 
 
@@ -116,8 +116,9 @@ def confusion(matrix: Sequence, classes: Sequence[str]) -> "Figure":
     matrix = np.asarray(matrix)
     figure, ax = axes(width=5, height=4.6)
     ax.imshow(matrix, cmap="Blues")
-    ax.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
-    ax.set_yticks(range(len(classes)), classes)
+    names = [name if len(name) <= 24 else name[:23] + "…" for name in classes]  # else no room is left for the counts
+    ax.set_xticks(range(len(classes)), names, rotation=90 if max(map(len, names)) > 2 else 0, parse_math=False)
+    ax.set_yticks(range(len(classes)), names, parse_math=False)
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
     for (i, j), count in np.ndenumerate(matrix):

@@ -59,8 +59,12 @@ class Recipe:
 
         if self.optimizer == "adam":
             return optim.Adam(model.parameters(), lr=self.lr, weight_decay=self.weight_decay, fused=fused)
-        return optim.SGD(model.parameters(), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov,
-                         weight_decay=self.weight_decay, fused=fused)
+        sgd = optim.SGD(model.parameters(), lr=self.lr, momentum=self.momentum, nesterov=self.nesterov,
+                        weight_decay=self.weight_decay, fused=fused)
+        if fused and self.momentum:  # which cannot take a weight whose first gradient comes later than that of others
+            for weight in filter(lambda weight: weight.requires_grad, model.parameters()):
+                sgd.state[weight]["momentum_buffer"] = weight.detach().clone().zero_()
+        return sgd
 
     def make_scheduler(self, optimizer: "optim.Optimizer",
                        steps: int) -> "optim.lr_scheduler.LRScheduler | optim.lr_scheduler.ReduceLROnPlateau | None":

@@ -128,6 +128,8 @@ def traced(model: nn.Module, input_shape: tuple[int, int, int] | None, depth: in
         return traces[-1].watching(depth)
 
     output = on_meta(model, input_shape, watch)
+    if axes(model) not in (0, len(input_shape) - 1) and any(t.shape[:1] != (1,) for t in tensors(output)):
+        raise no_image(model, input_shape)  # a layer took the channels for images
     traces[-1].add("total", traces[-1].size, output, (0, 0, 0, 0))
     return traces[-1]
 
@@ -149,20 +151,32 @@ def require_layers(model: nn.Module) -> None:
 
 
 def sizes(input_shape: object, model: nn.Module) -> tuple[int, ...]:
-    """The shape as whole numbers: channels, and one for each axis that the first convolution, pooling or normalisation
-    names. Raises ValueError for any other."""
-    layers = [type(part).__name__ for part in model.modules() if re.search("[123]d$", type(part).__name__)]
-    axes = int(layers[0][-2]) if layers else 2
+    """The shape as whole numbers: channels, and one for each axis; height and width may become others in the forward
+    pass. Raises ValueError for any other."""
     try:
         found = tuple(map(index, input_shape))
     except TypeError:
         found = ()
-    if len(found) < 2 or layers and len(found) != 1 + axes or min(found) < 1:
-        names = ("length", "height, width", "depth, height, width")[axes - 1]
-        given = tuple(input_shape.shape) if hasattr(input_shape, "shape") else input_shape
-        raise ValueError(f"the image for {layers[0] if layers else type(model).__name__} has an input_shape of whole "
-                         f"numbers, (channels, {names}), not {given!r}")
+    if len(found) < 2 or len(found) not in (3, 1 + (axes(model) or len(found) - 1)) or min(found) < 1:
+        raise no_image(model, tuple(input_shape.shape) if hasattr(input_shape, "shape") else input_shape)
     return found
+
+
+def layer_with_axes(model: nn.Module) -> str:
+    """The kind of the first convolution, pooling or normalisation, but not of vectors; "" where there is none."""
+    kinds = [type(part).__name__ for part in model.modules()]
+    return next((kind for kind in kinds if re.search("[123]d$", kind) and not kind.endswith("BatchNorm1d")), "")
+
+
+def axes(model: nn.Module) -> int:
+    """Of the images, by the name of that layer; 0 where it is not known."""
+    return int(layer_with_axes(model)[-2:-1] or 0)
+
+
+def no_image(model: nn.Module, given: object) -> ValueError:
+    names = ("height, width", "length", "height, width", "depth, height, width")[axes(model)]
+    return ValueError(f"the image for {layer_with_axes(model) or type(model).__name__} has an input_shape of whole "
+                      f"numbers, (channels, {names}), not {given!r}")
 
 
 class Trace(Fields):

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .loop.failures import Failed, in_a_sentence
 from .loop.processes import for_evaluation
-from .loop.totals import LOST, Totals
+from .loop.totals import LOST, Diverged, Totals  # noqa: F401  Diverged is for those who loop over `fit`
 
 Loss = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
 

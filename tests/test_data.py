@@ -560,23 +560,41 @@ def test_what_is_no_class_is_left_aside_and_named_and_folders_of_a_class_are_rea
     (tmp_path / "dog" / "0.jpg").rename(tmp_path / "loose.jpg")
     assert told(tmp_path) == ["empty, notes without a picture: left aside",
                               "loose.jpg in no class directory: left aside",
+                              "the same picture lies twice in a class, cat/0.jpg and cat/garden/0.jpg, cat/1.jpg and "
+                              "cat/garden/1.jpg, cat/2.jpg and cat/garden/2.jpg: where one of them is held out, its "
+                              "answer is known before the test, so leave one",
                               "fewer than 20 pictures of dog (19): an accuracy on the few held out is only a hint"]
     assert data.take_stock(tmp_path).labels.tolist() == 23 * [0] + 19 * [1]
 
 
-def test_one_picture_in_two_classes_is_named(tmp_path):
+def test_one_picture_in_two_classes_and_twice_in_one_is_named(tmp_path):
     photographs(tmp_path, n=20)
     (tmp_path / "dog" / "again.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
     (tmp_path / "cat" / "again.jpg").write_bytes((tmp_path / "cat" / "3.jpg").read_bytes())
     assert told(tmp_path) == ["the same picture lies in two classes, cat/3.jpg and dog/again.jpg: leave it where it "
-                              "belongs"]
+                              "belongs", "the same picture lies twice in a class, cat/3.jpg and cat/again.jpg: where "
+                              "one of them is held out, its answer is known before the test, so leave one"]
+
+
+def test_an_archive_that_is_not_unpacked_is_named(tmp_path):
+    for name in ("cat.zip", "dog.tar.gz"):
+        (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(ValueError, match="none .cat.zip, dog.tar.gz left aside: unpack what belongs to the pictures.;"):
+        data.take_stock(tmp_path)
+
+
+def test_a_class_that_is_written_otherwise_in_another_part_is_named(tmp_path):
+    photographs(tmp_path / "train", ("Cat", "Dog"))
+    photographs(tmp_path / "val", ("cat", "dog"))
+    with pytest.raises(ValueError, match="class Cat of .* has no validation pictures: cat is another name, so write"):
+        data.take_stock(tmp_path)
 
 
 def test_a_picture_whose_exif_data_are_damaged_is_used_and_named(tmp_path):
     photographs(tmp_path, n=20)
     damaged = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"  # ends within the first of five fields
     for name in ("3", "4"):
-        Image.new("RGB", (40, 30), (9, 9, int(name))).save(tmp_path / "dog" / f"{name}.jpg", exif=damaged)
+        Image.new("RGB", (40, 30), (9, 9, 60 * int(name))).save(tmp_path / "dog" / f"{name}.jpg", exif=damaged)
     assert told(tmp_path) == [
         "dog/3.jpg, dog/4.jpg are used as far as Pillow can read: Corrupt EXIF data"]
     assert not data.take_stock(tmp_path).skipped

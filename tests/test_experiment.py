@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from two_processes import Headed
 
 from cnncourse import data, experiment, train
 from cnncourse.data import load
-from cnncourse.loop.totals import Diverged
 from cnncourse.models import MODELS
 from cnncourse.recipes import PROFILES, RECIPES
 from cnncourse.runs import files
@@ -176,7 +176,7 @@ def test_a_network_that_changes_its_images_in_place_goes_on(few, tmp_path):
         whole)
 
 
-@pytest.mark.parametrize("lr, ending", [(1e-3, nullcontext()), (1e30, pytest.raises(Diverged))])
+@pytest.mark.parametrize("lr, ending", [(1e-3, nullcontext()), (1e30, pytest.raises(train.Diverged))])
 def test_the_owners_gradients_are_as_before(lr, ending, few):
     net = linear()
     gradient = net[1].bias.grad = torch.ones(10)
@@ -375,6 +375,20 @@ def test_a_reworded_reason_does_not_end_a_run(few, tmp_path):
     assert untimed(again) == untimed(whole)
 
 
+def test_of_two_runs_in_one_directory_the_first_stops_and_says_so(few, tmp_path, monkeypatch):
+    fit = experiment.fit
+
+    def late(*args):
+        monkeypatch.setattr(experiment, "fit", fit)
+        experiment.run("mnist_cnn", few, "adam", epochs=1, seed=1, out=tmp_path)
+        yield from fit(*args)
+
+    monkeypatch.setattr(experiment, "fit", late)
+    with pytest.raises(ValueError, match="another run writes into .* as well, and this one stops after 1 epochs"):
+        experiment.run("mnist_cnn", few, "adam", epochs=2, out=tmp_path)
+    assert Record.load(tmp_path / "record.json").config["seed"] == 1
+
+
 def test_an_unwritable_directory_is_refused_before_anything_is_trained(few, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a directory")
     monkeypatch.setattr(train, "run_epoch", None)
@@ -411,7 +425,10 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
     (lambda d: experiment.run("lenet5", replace(d, classes=d.classes[:4])), "label . of the train images"),
     (lambda d: experiment.run("lenet5", d, epochs=0), "epochs is a whole number, 1 or more, not 0"),
     (lambda d: experiment.run("lenet5", d, seed=None), "seed is a whole number, 0 or more, not None"),
-    (lambda d: experiment.run("lenet5", [d]), "data are their name or a data.Data, not a list"),
+    (lambda d: experiment.run("lenet5", [d]), "data are their name or a data.Data, as .* not a list"),
+    (lambda d: experiment.run("lenet5", str(Path(__file__).parent)), "is a directory: the data are then 'folder', and"),
+    (lambda d: experiment.run("lenet5", d, batch_size=0), "batch_size is a whole number, 1 or more, not 0"),
+    (lambda d: experiment.run("lenet5", d, batch_size=99999), "choose a batch size of at most .* with --batch-size or"),
     (lambda d: experiment.run("lenet5", d, speed={"device": "cpu"}), "speed is an experiment.Speed, not a dict"),
     (lambda d: experiment.run("lenet5", d, out=["run"]), "`out` is the path of a directory, not a list"),
     (lambda d: replace(RECIPES["short"], milestones=(30, 60)), r"from 0 to 1, not \(30, 60\): divide epochs by those"),

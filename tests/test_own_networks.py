@@ -85,6 +85,32 @@ def test_a_view_after_convolutions_is_trained_in_the_usual_memory_format_and_tha
     assert untimed(fallen_back) == untimed(usual) and not fallen_back.config["speed"]["channels_last"]
 
 
+def test_a_part_may_be_without_a_gradient_in_the_first_steps(few):
+    class Skipping(Small):
+        calls = 0
+
+        def __init__(self):
+            super().__init__()
+            self.more = nn.Linear(10, 10)
+
+        def forward(self, x):
+            self.calls += 1
+            return self.more(super().forward(x)) if self.calls > 5 else super().forward(x)
+
+    net = Skipping()
+    before = net.more.weight.clone()
+    experiment.run(net, few, "short", epochs=2, batch_size=8)
+    assert not torch.equal(net.more.weight, before)
+
+
+def test_probabilities_in_place_of_logits_are_trained_and_that_is_said(few):
+    with pytest.warns(UserWarning, match="Returning gives probabilities, where logits are expected: leave out its"):
+        experiment.run(Returning(lambda logits: logits.softmax(1)), few, "adam", epochs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        experiment.run(Returning(lambda logits: logits.log_softmax(1)), few, "adam", epochs=1)
+
+
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_a_trained_network_keeps_its_memory_format(order, few):
     net = Small().to(memory_format=order)
@@ -140,9 +166,33 @@ def test_frozen_parts_and_parts_in_evaluation_mode_stay_as_their_owner_set_them(
     assert torch.equal(net.norm.weight, weight) != weights_move
 
 
+class InAList(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = [nn.Conv2d(1, 4, 3)], nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.head(self.first[0](x).mean((2, 3)))
+
+
+class Late(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.head = nn.Conv2d(1, 4, 3), None
+
+    def forward(self, x):
+        x = self.first(x).flatten(1)
+        self.head = self.head or nn.Linear(x.shape[1], 10)
+        return self.head(x)
+
+
 REFUSED = {
     "other classes": (lambda: Small(classes=7), "7 outputs but 'digits' has 10 classes"),
     "other size": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), "cannot take images of 1 x 8 x 8 .*shapes"),
+    "features first": (lambda: Returning(lambda logits: (logits[:, :7], logits)),
+                       "7 outputs but 'digits' has 10 classes: of the 2 things that its forward returns, the first is"),
+    "layers in a list": (InAList, "weights that are none of its parameters, which no training changes; put layers of"),
+    "layers made in forward": (Late, "make layers in __init__ and not in forward"),
     "a map": (lambda: nn.Conv2d(1, 10, 8), "outputs of 2 x 10 x 1 x 1 for 2 images, where logits of 2 x 10 are"),
     "nothing": (lambda: Returning(lambda logits: None), "gives nothing, where a tensor of logits is expected"),
     "whole numbers": (lambda: Returning(torch.Tensor.long), "gives logits of torch.int64, where floats such as"),

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 from pytest import approx
 
@@ -77,3 +79,15 @@ def test_images_and_confusion_keep_their_titles_and_classes():
     for labels in (ax.get_xticklabels(), ax.get_yticklabels()):
         assert [label.get_text() for label in labels] == ["cat", "dog"]
     assert ax.get_ylabel() == "true class"
+
+
+def test_a_class_may_have_any_name():
+    names = ["$5 and $10", "a whole sentence about what is seen in the picture", "$\\frac$"]
+    figure = plots.confusion(np.eye(3), names)
+    ax = figure.axes[0]
+    assert not any(label.get_parse_math() for label in (*ax.get_xticklabels(), *ax.get_yticklabels()))
+    assert max(len(label.get_text()) for label in ax.get_yticklabels()) == 24
+    assert not plots.images([np.zeros((4, 4))], names[:1]).axes[0].title.get_parse_math()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of matplotlib's, where names leave no room
+        figure.canvas.draw()

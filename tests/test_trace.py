@@ -362,6 +362,20 @@ def test_convolutions_of_one_and_three_axes_have_macs_and_fields():
         (3 * 45 * 4 * 6 * 6 * 4, 5)]
 
 
+def test_batch_normalisation_of_vectors_says_nothing_of_the_image():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.BatchNorm1d(5), nn.ReLU())
+    assert costs(net, (3, 8, 8)).macs == 192 * 5
+
+
+def test_an_image_may_become_a_length_or_a_depth_in_the_forward_pass():
+    rows = nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 5), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 2))
+    assert costs(rows, (3, 8, 8)).macs == 3 * 5 * 4 * 60 + 4 * 2
+    depth = nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Conv3d(1, 4, 3), nn.Flatten())
+    assert costs(depth, (3, 8, 8)).macs == 27 * 4 * 6 * 6
+    with pytest.raises(ValueError, match=r"for Conv3d .*\(channels, depth, height, width\), not \(3, 8, 8\)"):
+        costs(nn.Conv3d(1, 4, 3), (3, 8, 8))  # which takes the channels for a depth, and the image for the channel
+
+
 def hooks(net):
     return [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in net.modules()]
 

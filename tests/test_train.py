@@ -293,13 +293,11 @@ def saved(what, path):
 
 
 FOREIGN = {
-    "weights alone": (lambda path: saved(small().state_dict(), path),
-                      r"weights alone are in it: .*torch.load\(path\)\)\)$"),
     "older form": (lambda path: torch.save(small().state_dict(), path, _use_new_zipfile_serialization=False), ""),
     "whole network": (lambda path: saved(small(), path), "not read, .* could be code: where you trust its origin"),
     "tensor": (lambda path: saved(torch.zeros(2), path), ""),
-    "another program's": (lambda path: saved({"state_dict": small().state_dict(), "epoch": 3}, path),
-                          r"no checkpoint of this course, .* are in it: .*torch.load\(path\)\['state_dict'\]"),
+    "two networks": (lambda path: saved({"state_dict": small().state_dict(), "ema": small().state_dict()}, path),
+                     r"several weights are in it: .*torch.load\(path\)\['state_dict'\]\) takes one"),
     "arrays": (lambda path: np.savez(path, a=np.zeros(3)), ""),
     "page": (lambda path: path.write_text("<html>"), ""),
 }
@@ -313,6 +311,19 @@ def test_a_file_of_others_is_not_called_damaged(kind, tmp_path):
     with pytest.raises(ValueError, match=words or "is no checkpoint of this course, and stays as it is") as error:
         load_checkpoint(path, small())
     assert "damaged" not in str(error.value) and "delete" not in str(error.value)
+
+
+@pytest.mark.parametrize("begin", ["", "module.", "_orig_mod.", "model.", "module.net."])
+@pytest.mark.parametrize("wrap", [lambda weights: weights, lambda weights: {"state_dict": weights, "epoch": 3},
+                                  lambda weights: {"model_state_dict": weights, "optimizer_state_dict": {"state": {}}}],
+                         ids=["alone", "Lightning", "tutorial"])
+def test_the_weights_in_a_file_of_others_are_found_wherever_they_lie(wrap, begin, tmp_path):
+    net, again = small(), small()
+    saved(wrap({begin + name: value for name, value in net.state_dict().items()}), tmp_path / "last_week.pth")
+    load_checkpoint(tmp_path / "last_week.pth", again)
+    assert torch.equal(net[2].weight, again[2].weight)
+    with pytest.raises(ValueError, match="cannot restore the optimizer: it was saved without one, or by another"):
+        load_checkpoint(tmp_path / "last_week.pth", again, torch.optim.Adam(again.parameters()))
 
 
 def test_an_older_checkpoint_with_numbers_of_numpy_is_read(tmp_path):

@@ -78,7 +78,7 @@ class Batches:
             raise ValueError(f"a batch holds at least one image, not {batch_size}")
         if shuffle and batch_size > len(split):
             raise ValueError(f"a batch of {batch_size} is larger than the {len(split)} training images: "
-                             f"choose a batch size of at most {len(split)}")
+                             f"choose a batch size of at most {len(split)}, with --batch-size or batch_size=")
         if shuffle and batch_size % share[1]:
             raise ValueError(f"a batch of {batch_size} cannot be shared equally by {share[1]} processes: choose a "
                              f"batch size that {share[1]} divides")

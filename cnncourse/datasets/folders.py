@@ -83,7 +83,7 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
     root = existing(root)
     files, notes = layout(root)
     kept = torch.empty(min(len(files), KEPT // math.prod(shape)), *shape, dtype=torch.uint8)
-    good, stored, skipped, odd, first_of, doubled, parted = [], [], {}, {}, {}, [], []
+    good, stored, skipped, odd, first_of, doubled, parted, twice = [], [], {}, {}, {}, [], [], []
     looks = looked_at([path for *_, path in files], shape)
     for (part, name, path), (pixels, told, warned) in zip(files, looks, strict=True):
         if pixels is None:
@@ -96,8 +96,8 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
         good.append((part, name, path))
         stored.append(told)
         side, other, twin = first_of.setdefault(hash(pixels.tobytes()), (part, name, path))
-        if (side, other) != (part, name):
-            (doubled if other != name else parted).append(
+        if twin != path:
+            (doubled if other != name else parted if side != part else twice).append(
                 " and ".join(file.relative_to(root).as_posix() for file in (twin, path)))
     for found, become in ((skipped, "skipped"), (odd, "used as far as Pillow can read")):
         for why in dict.fromkeys(found.values()):
@@ -108,6 +108,9 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
     if parted:
         notes.append(f"the same picture lies in two parts, {listed(parted)}: its answer is known before the test, "
                      "leave it in one")
+    if twice:
+        notes.append(f"the same picture lies twice in a class, {listed(twice)}: where one of them is held out, its "
+                     "answer is known before the test, so leave one")
     classes = sorted({name for _, name, _ in files})
     counts = {part: Counter(name for other, name, _ in good if other == part) for part in {part for part, *_ in files}}
     for name in classes:
@@ -115,8 +118,10 @@ def take_stock(root: str | Path, shape: tuple[int, int, int] = (3, 64, 64), leas
             told = f"class {name} of {root} has {counts['train'][name]} pictures to train with and needs {least}"
             raise ValueError("; ".join([told, *(note for note in notes if " skipped: " in note)]))
         if lacking := [part for part in counts if not counts[part][name]]:
-            raise ValueError(f"class {name} of {root} has no {lacking[0]} pictures: put some there, or take it out of "
-                             "the other parts")
+            alike = [other for other in classes if other != name and other.casefold() == name.casefold()]
+            raise ValueError(f"class {name} of {root} has no {lacking[0]} pictures: " + (
+                f"{alike[0]} is another name, so write both in the same way" if alike else
+                "put some there, or take it out of the other parts"))
     if few := [f"{name} ({counts['train'][name]})" for name in classes if counts["train"][name] < 20]:
         notes.append(f"fewer than 20 pictures of {listed(few)}: an accuracy on the few held out is only a hint")
     parts, names, paths = zip(*good, strict=True)
@@ -214,6 +219,8 @@ def class_folders(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
         notes.append(f"{listed(empty)} without a picture: left aside")
     if loose := [path.name for path in entries if path.name not in below and path.suffix.lower() in suffixes()]:
         notes.append(f"{listed(loose)} in no class directory: left aside")
+    if packed := [path.name for path in entries if path.name.lower().endswith((".zip", ".tar", "gz", ".7z", ".rar"))]:
+        notes.append(f"{listed(packed)} left aside: unpack what belongs to the pictures")
     return classes, notes
 
 

@@ -1,7 +1,7 @@
 """A step on two real images before a training: what a network cannot do is said in one sentence, and not in an hour."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -49,7 +49,7 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
         at, before = replace(speed, channels_last=fast), Kept(model)
         try:
             given = images.to(at.device, memory_format=at.memory_format, copy=True)  # a network may change them
-            try_step(network, name, data, given, labels.to(at.device), loss, at)
+            logits = try_step(network, name, data, given, labels.to(at.device), loss, at)
             break
         except ValueError as error:
             failed = error
@@ -64,11 +64,16 @@ def tried(model: nn.Module, name: str, data, images: Tensor, labels: Tensor, los
     if network.several:
         warnings.warn(f"{name} gives {network.several} outputs: the first, as its logits, is trained alone",
                       stacklevel=4)
+    if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(())):
+        warnings.warn(f"{name} gives probabilities, where logits are expected: leave out its softmax, because the loss "
+                      "has one", stacklevel=4)
     return network if network.several or network.resting else model, at
 
 
 def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor, loss: Callable,
-             speed: Speed) -> None:
+             speed: Speed) -> Tensor:
+    """The logits in evaluation mode."""
+    own = set(map(id, network.parameters()))
     last_is_alone = any(len(split) % EVALUATED == 1 for split in (data.validation, data.test))
     set_mode(network, name, training=False)
     for some in (images, images[:1])[:1 + last_is_alone]:
@@ -86,9 +91,25 @@ def try_step(network: Borrowed, name: str, data, images: Tensor, labels: Tensor,
         if not batch_loss.requires_grad:
             raise ValueError("its logits come from no weight that is trained; look for detach(), no_grad() and frozen "
                              "layers")
+        if any(id(weight) not in own for weight in weights_of(batch_loss)):
+            raise ValueError("it computes with weights that are none of its parameters, which no training changes; put "
+                             "layers of a list into an nn.ModuleList, make layers in __init__ and not in forward, or "
+                             "set requires_grad=False where they are to stay")
         batch_loss.backward()
     except Exception as error:
         raise ValueError(f"{name} cannot be trained on images of {by(images[0])}: {in_short(error)}") from error
+    return logits.float().cpu()
+
+
+def weights_of(loss: Tensor) -> Iterator[nn.Parameter]:
+    """The weights from which a loss was computed, as autograd knows them."""
+    steps, seen = [loss.grad_fn], set()
+    while steps:
+        if (step := steps.pop()) is not None and step not in seen:
+            seen.add(step)
+            steps += [before for before, _ in step.next_functions]
+            if isinstance(weight := getattr(step, "variable", None), nn.Parameter):
+                yield weight
 
 
 def set_mode(network: nn.Module, name: str, training: bool) -> None:
@@ -114,8 +135,9 @@ def require_logits(logits: object, name: str, data, images: int, several: int) -
         raise ValueError(f"{name} gives {what} for {images} image{'s' * (images > 1)}, where logits of {images} x "
                          f"{len(data.classes)} are expected, images x classes" + squeezed * (images == 1))
     if logits.shape[1] != len(data.classes):
-        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: "
-                         f"build the network with num_classes={len(data.classes)}")
+        raise ValueError(f"{name} has {logits.shape[1]} outputs but '{data.name}' has {len(data.classes)} classes: " + (
+            f"of the {several} things that its forward returns, the first is to be the logits" if several else
+            f"build the network with num_classes={len(data.classes)}"))
     if not logits.is_floating_point():
         raise ValueError(f"{name} gives logits of {logits.dtype}, where floats such as float32 are expected: leave out "
                          "what makes others of them, such as long()")

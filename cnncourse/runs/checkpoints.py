@@ -50,8 +50,9 @@ def save_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | N
 
 
 def read_checkpoint(path: str | Path) -> dict:
-    """What `save_checkpoint` wrote. Raises FileNotFoundError where there is none, ValueError for a damaged file, and in
-    other words for one that holds something else."""
+    """What `save_checkpoint` wrote, or a file of others with the weights of one network, which then stand under
+    "model". Raises FileNotFoundError where there is none, ValueError for a damaged file, and in other words for one
+    that holds something else."""
     another = f"{path} is no checkpoint of this course, and stays as it is; take another file or folder"
     if (whole := is_whole(path)) is None:
         raise ValueError(another)
@@ -66,14 +67,22 @@ def read_checkpoint(path: str | Path) -> dict:
                          "weights_only=False) reads it") from error
     except Exception as error:  # its kind depends on what the file holds
         raise ValueError(f"{another} ({str(error).splitlines()[0]})") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("model"), dict):
-        inner = checkpoint.items() if isinstance(checkpoint, dict) else ()
-        for place, part in (("", checkpoint), *((f"[{name!r}]", part) for name, part in inner)):
-            if isinstance(part, dict) and part and all(isinstance(value, Tensor) for value in part.values()):
-                another += f" (weights alone are in it: network.load_state_dict(torch.load(path){place}))"
-                break
+    if not isinstance(checkpoint, dict):
         raise ValueError(another)
-    return checkpoint
+    if isinstance(checkpoint.get("model"), dict):
+        return checkpoint
+    if are_weights(checkpoint):
+        return {"model": checkpoint}
+    places = [name for name, part in checkpoint.items() if are_weights(part)]
+    if len(places) == 1:
+        return checkpoint | {"model": checkpoint[places[0]]}
+    if places:
+        another += f" (several weights are in it: network.load_state_dict(torch.load(path)[{places[0]!r}]) takes one)"
+    raise ValueError(another)
+
+
+def are_weights(value: object) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(part, Tensor) for part in value.values())
 
 
 def is_whole(path: str | Path) -> bool | None:
@@ -133,6 +142,7 @@ def require_network(path: object, model: object) -> None:
 
 LAZY = "not known yet"
 WRAPPED = r"^((module|_orig_mod)\.)+"  # how names begin in nn.DataParallel, and in what torch.compile gives
+HELD = r"^((module|_orig_mod|model|net|network)\.)+"  # and in what Lightning and others build around a network
 
 
 def shape(value: object) -> tuple[int, ...] | str:
@@ -147,13 +157,14 @@ def shape(value: object) -> tuple[int, ...] | str:
 
 def for_network(model: nn.Module, theirs: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
     """The weights in the file at `path` under the names that they have in the network, which are others where one of
-    both is wrapped, by nn.DataParallel or torch.compile. Raises ValueError, naming the first tensor that differs, where
-    the file is of another network, and where the network is one that holds no numbers."""
+    both is wrapped, by nn.DataParallel, torch.compile or Lightning. Raises ValueError, naming the first tensor that
+    differs, where the file is of another network, and where the network is one that holds no numbers."""
     ours = model.state_dict()
-    names = {re.sub(WRAPPED, "", name): name for name in ours}
     if all(isinstance(name, str) for name in theirs):
-        theirs = {name if name in ours else names.get(re.sub(WRAPPED, "", name), name): value
-                  for name, value in theirs.items()}
+        plain_names, unwrapped = (
+            {name if name in ours else names.get(re.sub(begin, "", name), name): theirs[name] for name in theirs}
+            for begin in (HELD, WRAPPED) for names in [{re.sub(begin, "", name): name for name in ours}])
+        theirs = plain_names if plain_names.keys() == ours.keys() else unwrapped
     if any(isinstance(tensor, Tensor) and tensor.is_meta for tensor in ours.values()):
         raise ValueError(f"{path} is not loaded, because this {type(model).__name__} was built on PyTorch's meta "
                          "device and has no place for numbers: build it as usual")
@@ -169,7 +180,8 @@ def require_state(path: str | Path, checkpoint: dict, name: str, part: Optimizer
     """Raises ValueError unless a checkpoint holds what `part`, the optimizer or the scheduler, can take."""
     state, here = checkpoint.get(name), type(part).__name__
     if not isinstance(state, dict):
-        raise ValueError(f"{path} cannot restore the {name}: it was saved without one, so leave it out")
+        raise ValueError(f"{path} cannot restore the {name}: it was saved without one, or by another program, so leave "
+                         "it out")
     kinds = checkpoint.get("kinds")  # not in the oldest
     there = kinds.get(name, here) if isinstance(kinds, dict) else here
     if there != here:

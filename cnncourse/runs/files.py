@@ -25,6 +25,7 @@ class Files:
         except (FileExistsError, NotADirectoryError) as error:
             raise NotADirectoryError(f"{out} is a file, or lies in one: choose a directory") from error
         self.out, self.record, self.look, self.state = out, record, look, state
+        self.written = None  # the record as this run wrote it last
 
     def begin(self, resume: bool | str) -> int:
         """The number of epochs that are done: those of the run here, or none, where there must be none."""
@@ -36,12 +37,16 @@ class Files:
     def save(self) -> None:
         if distributed.is_initialized() and distributed.get_rank():
             return
-        accuracies = self.record.column("validation_accuracy")
-        done = {"record": self.record.as_json(), "logits": self.look()}
+        accuracies, path = self.record.column("validation_accuracy"), self.out / "record.json"
+        if self.written and path.exists() and path.read_text(encoding="utf-8") != self.written:
+            raise ValueError(f"another run writes into {self.out} as well, and this one stops after "
+                             f"{len(self.record.rows)} epochs: start it again with another directory")
+        self.written = self.record.as_json()
+        done = {"record": self.written, "logits": self.look()}
         if accuracies and accuracies[-1] >= max(accuracies):  # first: what is killed in between does this epoch again
             save_checkpoint(self.out / "best.pt", *self.state, **done)
         save_checkpoint(self.out / "checkpoint.pt", *self.state, **done)
-        self.record.save(self.out / "record.json")
+        self.record.save(path)
 
     def stored(self) -> Record | None:
         """The record in the checkpoint, which may be an epoch ahead of the file beside it."""
