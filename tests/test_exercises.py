@@ -256,7 +256,7 @@ def test_a_constant_error_beside_large_numbers_is_measured_against_itself():
 
 def test_how_wrong_numbers_relate_is_told_only_where_all_of_them_do():
     assert "right up to 20 and never larger" in exercises.relation([1, 5, 20, 20], [1, 5, 50, 70])
-    assert "close to 0 whatever" in exercises.relation([1e-9, -1e-9, 0.0, 1e-9], [1, 5, 50, 70])
+    assert "far too small whatever" in exercises.relation([1e-9, -1e-9, 0.0, 1e-9], [1, 5, 50, 70])
     assert "cut to whole numbers" in exercises.relation([1, -1, 5, 7], [1.6, -1.7, 5.8, 7.9])
     assert exercises.relation([torch.tensor(1.5, requires_grad=True)] * 2 + [2.5], [1.5, 1.5, 2.5]) == ""
     for wrong in ([1, 5, 20, 70], [1, 4, 20, 20], [0, 1, 16, 23]):
@@ -614,6 +614,25 @@ def test_an_error_of_the_answers_own_is_told_with_its_line_and_the_call():
     assert product.judge(answer, random.Random()).message == (
         "Your program raised IndexError: list index out of range.\n\nIt was raised in `return n * m[7]`. "
         "The call was `product(2, [0.5])`.")
+
+
+def test_of_mistakes_with_one_error_those_are_named_that_do_the_same_in_all_cases():
+    @exercise(1, "easy", (), lambda rng: [([],), ([1, 2],), ([3, 5, 4],)])
+    def middle(values):
+        return sorted(values)[len(values) // 2] if values else 0
+
+    @middle.mistake
+    def first(values):
+        """You take the first."""
+        return values[0]
+
+    @middle.mistake
+    def unsorted(values):
+        """You do not sort."""
+        return values[len(values) // 2]
+
+    assert middle.judge(lambda v: v[len(v) // 2], random.Random()).message == "You do not sort."
+    assert "list index out of range" in middle.judge(lambda v: v[len(v) - 1], random.Random()).message
 
 
 def test_a_result_with_too_many_parts_is_told_which():

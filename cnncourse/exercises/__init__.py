@@ -223,6 +223,13 @@ class Exercise:
                     set_back(switches)
             yield seen, left
 
+    def outcome(self, program: Callable, case: tuple):
+        """What one call gives, or its error as text."""
+        try:
+            return next(iter(self.each_observation(program, [case])))[0]
+        except BaseException as error:
+            return told(error)
+
     def recognised(self, answer: Callable, alike: Callable[[Callable], bool]) -> Result | None:
         """What is wrong with all known programs that do the same as the answer, where there are any."""
         def checked(program):
@@ -268,11 +275,11 @@ class Exercise:
 
     def of_error(self, answer: Callable, cases: list[tuple], error: BaseException) -> Result:
         """What is wrong with an answer that raises an error."""
-        def alike(program):
-            try:
-                self.observations(program, cases)
-            except BaseException as other:
-                return told(other) == told(error)
+        _, seen = within(SECONDS, lambda: [self.outcome(answer, case) for case in cases])
+
+        def alike(program):  # in all cases, since one error may have many causes
+            return bool(seen) and all(same(self.outcome(program, case), there)
+                                      for case, there in zip(cases, seen, strict=True))
 
         known = self.recognised(answer, alike)
         if known is not None:
@@ -626,7 +633,7 @@ def relation(found: list, expected: list) -> str:
     if explained(b):
         return ""
     if explained(0 * b):
-        return "Your answer is close to 0 whatever the arguments are."
+        return "Your answer is far too small whatever the arguments are."
     factor = (a * b).sum() / (b * b).sum()
     if explained(-b):
         return "Your answer has the wrong sign everywhere."

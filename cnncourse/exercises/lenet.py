@@ -56,6 +56,8 @@ features.mistakes_as_edits(
     ("AvgPool2d(2))", "AvgPool2d(2), nn.Flatten())",
      "You flatten the maps at the end. Maps are asked for, N x 16 x 5 x 5; C5 comes later."),
     ("AvgPool2d(2))", "AvgPool2d(2), nn.Tanh())", "There is a tanh more than in the table: none stands behind S4."),
+    ("(channels,", "(1,",
+     "C1 takes one channel, whatever is asked. The images have `channels` of them."),
     ("padding=2", 'padding=2, padding_mode="reflect"', "Your padding mirrors the image. LeNet-5 pads with background."),
     ("5), nn.Tanh()", "5)", "C3 has no tanh. Count the activations: one behind each convolution."))
 
@@ -64,7 +66,7 @@ features.mistakes_as_edits(
           hints=("What probability does such a network give to the right class?",
                  "Cross-entropy is the negative logarithm of that probability, to the base e.",
                  "$-\\ln(1/K)$ can be written without the minus and without the fraction."),
-          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,), (21_841,)])
+          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,), (5000,)])
 def loss_at_start(classes):
     """The cross-entropy of an untrained network that gives each of `classes` classes the same probability."""
     return math.log(classes)
@@ -92,16 +94,23 @@ loss_at_start.mistakes_as_edits(
      "The sign is wrong. The logarithm of a probability is negative, and the loss is minus that."),
     ("math.log(classes)", "1 / classes",
      "That is the probability of the right class. The loss is its negative logarithm."),
+    ("math.log(classes)", "math.log(math.e + classes - 1) - 1",
+     "That is the loss of a network that is right and sure, behind a second softmax. This one knows nothing yet."),
+    ("math.log(classes)", "(1 - 1 / classes) ** 2",
+     "That is a squared error. The loss is the negative logarithm of the probability of the right class."),
+    ("math.log(classes)", "math.log(classes) - (classes - 1) * math.log(1 - 1 / classes)",
+     "You count each wrong class not being there, as for yes or no by class. Cross-entropy has one term an image."),
     ("math.log(classes)", "1 - 1 / classes",
      "That is the share of wrong answers that guessing gives. The loss looks at probabilities, not at answers."))
 
 
-def network_and_batch(rng, steps):
+def network_and_batch(rng, steps, momentum=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.randrange(2**31))
         net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))  # in a deeper one a step before backward() raises
         images, labels = torch.randn(12, 1, 4, 4), torch.arange(12) % 3
-    return net, images, labels, torch.optim.SGD(net.parameters(), lr=0.3), steps
+    # With momentum an optimizer made anew takes other steps, whichever rate it has.
+    return net, images, labels, torch.optim.SGD(net.parameters(), lr=0.3, momentum=momentum), steps
 
 
 @exercise(minutes=8, level="medium",
@@ -109,7 +118,7 @@ def network_and_batch(rng, steps):
                  "`loss.item()` is the loss as a number. It belongs to the weights of the forward pass that gave it.",
                  "In a loop over `range(steps)`: logits, loss, `zero_grad`, `backward`, `step`, and then "
                  "`losses.append(loss.item())`."),
-          cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5), network_and_batch(rng, 1)])
+          cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5, 0.5), network_and_batch(rng, 1)])
 def learn(model, images, labels, optimizer, steps):
     """Train `model` for `steps` steps on the same images and labels, with cross-entropy.
 
@@ -132,7 +141,7 @@ learn.mistakes_as_edits(
     ("optimizer.step()", "",
      "All losses are equal. Either no weight has moved: `optimizer.step()` is missing, or it finds no gradients, "
      "because they are forgotten just before it or computed only after it. Or the network is asked once, before the "
-     "loop, and not again in each step."),
+     "loop, and not again in each step. Or it is a copy, and the optimizer moves the weights of the original."),
     ("optimizer.step()", "", "optimizer.zero_grad()", "optimizer.step(); optimizer.zero_grad()",
      "Each step moves the weights by the gradients of the step before: `optimizer.step()` comes too early. First "
      "compute the gradients of this loss, then move."),
@@ -153,6 +162,9 @@ learn.mistakes_as_edits(
      "You make an optimizer of your own. Use the one that is given, which has its learning rate."),
     ("losses = []", "losses, again = [], torch.optim.SGD(model.parameters(), lr=0.01)", "optimizer.step()",
      "again.step()", "You make an optimizer of your own, with the learning rate 0.01. Use the one that is given."),
+    ("losses = []", 'losses, again = [], torch.optim.SGD(model.parameters(), lr=optimizer.param_groups[0]["lr"])',
+     "optimizer.step()", "again.step()",
+     "You make an optimizer of your own, with the right rate, but without the momentum of the one that is given."),
     ("losses = []", "losses, again = [], torch.optim.Adam(model.parameters())", "optimizer.step()", "again.step()",
      "You make an optimizer of your own, Adam. Use the one that is given."),
     ("F.cross_entropy(model(images), labels)", "F.nll_loss(model(images), labels)",
@@ -174,6 +186,14 @@ learn.mistakes_as_edits(
     ("model(images)", "model(images).softmax(dim=1)",
      "The loss is taken of probabilities. `F.cross_entropy` wants the scores as the network gives them, and applies "
      "softmax itself."),
+    (", labels)", ', labels, reduction="sum")', "loss.item()", "loss.item() / len(labels)",
+     "The numbers in your list are means, but the steps follow the sum over the images, so that they grow with the "
+     "batch."),
+    ("losses = []", "losses, half = [], len(images) // 2",
+     "F.cross_entropy(model(images), labels)",
+     "F.cross_entropy(*((model(images[:half]), labels[:half]) if len(losses) % 2 == 0 else "
+     "(model(images[half:]), labels[half:])))",
+     "Each step sees one half of the images, in turn. All of them belong to each step."),
     (", labels)", ', labels, reduction="sum")',
      "The loss is the sum over the images, so that steps and numbers grow with the batch. Cross-entropy's default, "
      "the mean, is asked for."),
@@ -243,6 +263,13 @@ accuracy.mistakes_as_edits(
      "You round the share. Return it as it is."),
     ("(logits.argmax(dim=1) == labels).sum().item()", "logits.softmax(dim=1).amax(dim=1).sum().item()",
      "That is how sure the network is on average, right or wrong. The labels play no part in it."),
+    (".sum().item() / len(labels)", ".all()", "You ask whether all are right. The share of right ones is asked for."),
+    ("argmax(dim=1) == labels).sum().item() / len(labels)", "argmax(dim=1) == labels)[:-1].float().mean().item()",
+     "You leave out the last image."),
+    ("(logits.argmax(dim=1) == labels).sum().item() / len(labels)",
+     "torch.stack([(logits.argmax(dim=1) == labels)[labels == c].float().mean() for c in labels.unique()]).mean()",
+     "You take the share of each class and average over the classes. Each image counts alike."),
+    ("len(labels)", "32", "You divide by 32, whatever the number of images is."),
     ("==", "!=", "That is the share of wrong answers. The share of right ones is asked for."),
     ("return", "return 100 *", "That is in per cent. A number from 0 to 1 is asked for."),
     ("(logits.argmax(dim=1) == labels)", "logits.softmax(dim=1)[range(len(labels)), labels]",
@@ -321,6 +348,11 @@ promise.mistakes_as_edits(
     ('row["validation_accuracy"]', 'row["validation_accuracy"] - row["train_accuracy"]',
      "You chose the epoch in which training and validation lie closest. The best is the one with the highest "
      "validation accuracy."),
+    ('row["validation_accuracy"]', '-abs(row["validation_accuracy"] - row["train_accuracy"])',
+     "You chose the epoch in which training and validation lie closest. The best is the one with the highest "
+     "validation accuracy."),
+    ('max(rows, key=lambda row: row["validation_accuracy"])["test_accuracy"]', 'min(r["test_accuracy"] for r in rows)',
+     "You took the lowest test accuracy of all epochs. One network is chosen: promise what that one does."),
     ('max(rows, key=lambda row: row["validation_accuracy"])', "rows[0]", "You took the first epoch. Choose one."),
     ("max(rows,", "max(rows[:-1] or rows,", "You leave the last epoch out of the choice."),
     ("max(rows,", "max(rows[1:] or rows,", "You leave the first epoch out of the choice."),
@@ -382,6 +414,14 @@ mean_loss.mistakes_as_edits(
     ("zip(losses, sizes", "zip(losses, sizes[::-1]", "You go through the sizes from the end: each loss belongs to the "
      "size at its own place."),
     ("/ sum(sizes)", "// sum(sizes)", "You divide with `//`, which drops all digits behind the point."),
+    (" for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)",
+     " for loss, n in zip(losses[:1], sizes[:1], strict=True)) / sum(sizes)",
+     "Only the first batch is in your sum. Does a `return` stand inside the loop?"),
+    ("loss * n", "loss / n", "sum(sizes)", "sum(1 / n for n in sizes)",
+     "You weight each loss by one divided by its images. A larger batch counts more, not less."),
+    ("sum(loss * n for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)",
+     "sum(losses) * sum(sizes) / len(losses)",
+     "You multiply the mean of the losses by all images. Each loss is multiplied by the images of its own batch."),
     ("loss * n", "loss * n**2", "sum(sizes)", "sum(n**2 for n in sizes)", "You count the size of a batch twice."),
     (" / sum(sizes)", "", "That is the sum over all images. It grows with the data; the mean does not."),
     ("loss * n", "loss * sizes[0]", "You take all batches to be as large as the first. The last one is smaller."))
@@ -447,5 +487,9 @@ lenet_parameters.mistakes_as_edits(
      "The biases of the convolutions are missing: one for each map."),
     ("return {name: outputs * (inputs + 1)", "return {name: outputs * (inputs + (name[0] == 'C'))",
      "The biases of F6 and the output are missing: one for each output."),
+    ("25 * 6)", "25 * channels)",
+     "C3 counts the channels of the image. It sees the six maps of S2, whatever the image had."),
+    ("side // 2 - 4", "side // 2 - 5",
+     "C5 is too small: you let C3 take 5 from the side. A window of 5 takes 4, as it stands in its first place too."),
     ("25 * 6", "25",
      "C3 is too small: each of its 16 kernels has 25 weights for every one of the six maps below, not 25 in all."))
