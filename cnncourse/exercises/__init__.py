@@ -515,10 +515,15 @@ class Behaviour(dict):
                     outputs.append(net.eval()(torch.linspace(-1, 1, math.prod(shape), dtype=dtype).reshape(shape)))
             if not call or len(outputs) < 2 or not all(isinstance(output, Tensor) for output in outputs):
                 return None
-            what, values = "shape", [tuple(output.shape) for output in outputs]
-            if values[0] == values[1]:
-                what, values = "mean()", [f"{output.mean().item():.5g}" for output in outputs]
-            if values[0] != values[1]:
+            shapes = [tuple(output.shape) for output in outputs]
+            seen = {"shape": shapes} if shapes[0] != shapes[1] else {
+                "mean()": [t.mean().item() for t in outputs],
+                "square().mean()": [t.square().mean().item() for t in outputs]}
+            size = outputs[1].abs().max().item()  # a mean of large numbers may be 0 up to rounding
+            for what, values in seen.items():
+                if what != "shape" and abs(values[0] - values[1]) < 1e-4 * max(size, size**2):
+                    continue
+                values = values if what == "shape" else [f"{value:.5g}" for value in values]
                 return (f"{self.parts(right) or 'Your network is another one than the right one.'} Paste and run:\n\n"
                         f"```python\nnet = {call}\n"
                         f"for p in net.parameters():\n    nn.init.constant_(p, {fill})\n"
@@ -571,7 +576,8 @@ def relation(found: list, expected: list) -> str:
     if all(isinstance(there, dict) and isinstance(here, dict) for there, here in zip(found, expected, strict=True)):
         return of_parts(found, expected)
     if all(isinstance(here, dict) for here in expected):
-        return f"A dict with {', '.join(map(str, expected[0]))} is asked for. Your answer gives {describe(found[0])}."
+        given = describe(other_than(found, dict))
+        return f"A dict with {', '.join(map(str, expected[0]))} is asked for. Your answer gives {given}."
     if same(found, expected):
         return ""
     kinds = [Tensor if isinstance(value, Tensor | np.ndarray) else Number if isinstance(value, Number) else
@@ -580,7 +586,7 @@ def relation(found: list, expected: list) -> str:
         found = [list(v.values()) if isinstance(v, dict) else v.tolist() if isinstance(v, Tensor | np.ndarray) else v
                  for v in found]
         if not all(isinstance(value, list | tuple) for value in found):
-            return f"A list or a tuple is asked for. Your answer gives {describe(found[0])}."
+            return f"A list or a tuple is asked for. Your answer gives {describe(other_than(found, list | tuple))}."
         lengths = [(len(there), len(here)) for there, here in zip(found, expected, strict=True)]
         wrong = [pair for pair in lengths if pair[0] != pair[1]]
         if wrong:
@@ -599,7 +605,7 @@ def relation(found: list, expected: list) -> str:
             return f"One number is asked for. Your answer gives {describe(wrong[0])}."
     elif set(kinds) == {Tensor}:
         if not all(isinstance(value, Tensor | np.ndarray) for value in found):
-            return f"A tensor is asked for. Your answer gives {describe(found[0])}."
+            return f"A tensor is asked for. Your answer gives {describe(other_than(found, Tensor | np.ndarray))}."
         shapes = [(tuple(there.shape), tuple(here.shape)) for there, here in zip(found, expected, strict=True)]
         wrong = [pair for pair in shapes if pair[0] != pair[1]]
         if wrong and all([n for n in there if n != 1] == [n for n in here if n != 1] for there, here in wrong):
@@ -653,6 +659,11 @@ def relation(found: list, expected: list) -> str:
     if 1 < (b > a.max()).sum() < len(b) - 1 and explained(b.clamp(max=a.max())):
         return f"Your answer is right up to {a.max().item():.6g} and never larger. Does a range or a search end there?"
     return ""
+
+
+def other_than(values: list, kind: type):
+    """The first of some values that is not of a kind."""
+    return next(value for value in values if not isinstance(value, kind))
 
 
 def of_parts(found: list[dict], expected: list[dict]) -> str:
