@@ -203,8 +203,8 @@ head_parameters.mistakes_as_edits(
                  "A window of k adds (k - 1) jumps. A stride multiplies the jump. A pooling does both, in this order.",
                  "Collect (kernel, stride) of all layers so far, and at the end of each block take the first number of "
                  "`arithmetic.receptive_field`."),
-          cases=lambda rng: [(("3-64 LRN", "5-13 1-31 3-31"),), (CONFIGS["A"] + ("3-512", "3-8"),),
-              (CONFIGS["A-LRN"],), (CONFIGS["C"],),
+          cases=lambda rng: [(("3-64 LRN", "5-13 1-31 3-31"),), (("LRN 3-8", "1-8 LRN 5-8 LRN", "LRN 1-4 LRN"),),
+              (CONFIGS["A"] + ("3-512", "3-8"),), (CONFIGS["A-LRN"],), (CONFIGS["C"],),
               (random_row(rng),)])
 def fields(blocks):
     """The receptive field after the pooling of each block, in pixels: a list. blocks: a row of the table."""
