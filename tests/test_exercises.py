@@ -338,6 +338,23 @@ def test_what_is_wrong_with_a_network_can_be_pasted_and_run():
     assert f"the right one `{eval(last, space):.5g}`" in values
 
 
+def test_an_example_does_not_show_two_numbers_that_differ_by_rounding_alone():
+    @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(4, n)))
+    def layer(n):
+        return nn.Linear(n, n)
+
+    class Shortcut(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.layer = nn.Linear(n, n)
+
+        def forward(self, x):
+            return self.layer(x) + x  # the mean of the example's x is 0
+
+    message = layer.judge(Shortcut, random.Random()).message
+    assert ").square().mean()" in message and "gives `0.67667`, the right one `0.01`" in message
+
+
 @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(4, n)))
 def linear(n):
     return nn.Linear(n, 2)
@@ -528,6 +545,15 @@ def test_how_a_wrong_tensor_relates_to_the_right_one_is_told(answer, clue):
         return t.square() + 1
 
     assert clue in squared.judge(answer, random.Random()).message
+
+
+def test_of_several_results_the_one_of_another_kind_is_shown():
+    @exercise(1, "easy", (), lambda rng: [(torch.ones(2),), (torch.ones(3),)])
+    def doubled(t):
+        return 2 * t
+
+    result = doubled.judge(lambda t: 2 * t if len(t) == 2 else None, random.Random())
+    assert "Your answer gives `None`" in result.message
 
 
 def test_the_right_parts_of_a_result_are_told_from_the_wrong_ones():
