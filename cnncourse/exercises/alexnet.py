@@ -44,6 +44,8 @@ last_map.mistakes_as_edits(
     ("return rows", "return rows**2", "You count all places of the map. Its rows are asked for."),
     ("return rows", "return 256 * rows**2", "You count all numbers of the map. Its rows are asked for."),
     ("range(3)", "range(4)", "You pool four times. There are three poolings: pool1, pool2 and pool5."),
+    ("rows = output_size(rows, 3, 2)", "rows = output_size(rows, 3, 2) - 4 * (_ == 0)",
+     "Your conv2 loses four rows. It has a padding that keeps them, as conv3 to conv5 have."),
     ("rows, 3, 2", "rows, 3, 2, 1", "You padded the poolings. AlexNet's have no padding."),
     ("rows, 3, 2", "rows, 3, 3", "Your poolings have a stride of 3. AlexNet's windows overlap: look up their stride."),
     ("rows, 3, 2", "rows, 3, 2, ceil_mode=True",
