@@ -351,7 +351,7 @@ promise.mistakes_as_edits(
      "You chose the epoch in which training and validation lie closest. The best is the one with the highest "
      "validation accuracy."),
     ('row["validation_accuracy"]', '-abs(row["validation_accuracy"] - row["train_accuracy"])',
-     "You chose the epoch in which training and validation lie closest. The best is the one with the highest "
+     "You chose the smallest distance between training and validation. The best epoch is the one with the highest "
      "validation accuracy."),
     ('max(rows, key=lambda row: row["validation_accuracy"])["test_accuracy"]', 'min(r["test_accuracy"] for r in rows)',
      "You took the lowest test accuracy of all epochs. One network is chosen: promise what that one does."),
@@ -434,7 +434,7 @@ mean_loss.mistakes_as_edits(
                  "C5 sees all that S4 gives: 16 maps, each side x side. Halves are rounded down.",
                  "A layer has outputs x (inputs of one output + 1) parameters. One output of C1 has 25 x `channels` "
                  "inputs, one of C3 has 25 x 6."),
-          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)), (38, 2, 7),
+          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)), (38, 2, 7), (41, 2, 7),
                              (rng.randint(40, 64), rng.randint(2, 4), 100)])
 def lenet_parameters(side, channels, classes):
     """The parameters of each trained layer of today's LeNet-5, as a dict with the keys C1, C3, C5, F6 and output.
@@ -490,7 +490,7 @@ lenet_parameters.mistakes_as_edits(
     ("return {name: outputs * (inputs + 1)", "return {name: outputs * (inputs + (name[0] == 'C'))",
      "The biases of F6 and the output are missing: one for each output."),
     ("25 * 6)", "25 * channels)",
-     "C3 counts the channels of the image. It sees the six maps of S2, whatever the image had."),
+     "You take the channels of the image for those that C3 sees. It sees the six maps of S2."),
     ("side // 2 - 4", "(side + 1) // 2 - 4",
      "You round up in S2. A 2 x 2 window that does not fit any more is left out, so an odd side loses its last row."),
     ("side // 2 - 4", "side // 2 - 5",
