@@ -661,6 +661,18 @@ def test_of_mistakes_with_one_error_those_are_named_that_do_the_same_in_all_case
     assert "list index out of range" in middle.judge(lambda v: v[len(v) - 1], random.Random()).message
 
 
+def test_a_network_that_is_given_is_not_cut_to_explain_an_error():
+    @exercise(1, "easy", (), lambda rng: [(nn.Sequential(nn.Flatten(), nn.Linear(2, 1)), torch.ones(1, 2))])
+    def slope(net, x):
+        net(x).sum().backward()
+        return net[1].weight.grad.sum().item()
+
+    def cut(net, x):
+        net(x).detach().sum().backward()
+
+    assert slope.judge(cut, random.Random()).message.startswith("`backward()` finds no way back to the weights")
+
+
 def test_a_result_with_too_many_parts_is_told_which():
     @exercise(1, "easy", ("a", "b", "c"), cases=lambda rng: [(2,)])
     def both(n):

@@ -250,7 +250,8 @@ class Exercise:
             network = isinstance(self.function(*copy.deepcopy(cases[0])), nn.Module)
         changes = [(text, change) for text, change in CHANGES  # a network a thousand layers deep would fill the memory
                    if not network or text in ("one more", "one less")]
-        tried = [((i,), f"`{names[i]}` were {text}", change) for i in range(len(names)) for text, change in changes]
+        tried = [((i,), f"`{names[i]}` were {text}", change) for i in range(len(names)) for text, change in changes
+                 if not isinstance(cases[0][i], nn.Module)]  # half a network is nobody's mistake
         tried += [((i, j), f"`{names[i]}` and `{names[j]}` were exchanged", None)
                   for i in range(len(names)) for j in range(i)]
         end = time.monotonic() + SECONDS / 4
@@ -545,6 +546,9 @@ CAUSES = {  # of errors whose own words lead astray: a part of them, and the sen
     "leaf Variable that requires grad": (
         "Your program writes into a tensor that gradients are computed for: one that it is given, which belongs to "
         "whoever called it, or a weight. Work on a copy (`clone`); weights are set under `torch.no_grad()`."),
+    "does not have a grad_fn": (
+        "`backward()` finds no way back to the weights: the forward pass ran under `no_grad`, or `detach`, `.item()` "
+        "or numpy stand between it and the loss."),
     "call numpy() on Tensor that requires grad": (
         "Your program computes with numpy, and there no gradient passes. Compute with tensors.")}
 CHANGES = (  # how an argument may be mistaken: in words, and as a function that raises where it does not suit
