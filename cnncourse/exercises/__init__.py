@@ -223,6 +223,13 @@ class Exercise:
                     set_back(switches)
             yield seen, left
 
+    def outcome(self, program: Callable, case: tuple):
+        """What one call gives, or its error as text."""
+        try:
+            return next(iter(self.each_observation(program, [case])))[0]
+        except BaseException as error:
+            return told(error)
+
     def recognised(self, answer: Callable, alike: Callable[[Callable], bool]) -> Result | None:
         """What is wrong with all known programs that do the same as the answer, where there are any."""
         def checked(program):
@@ -243,7 +250,8 @@ class Exercise:
             network = isinstance(self.function(*copy.deepcopy(cases[0])), nn.Module)
         changes = [(text, change) for text, change in CHANGES  # a network a thousand layers deep would fill the memory
                    if not network or text in ("one more", "one less")]
-        tried = [((i,), f"`{names[i]}` were {text}", change) for i in range(len(names)) for text, change in changes]
+        tried = [((i,), f"`{names[i]}` were {text}", change) for i in range(len(names)) for text, change in changes
+                 if not isinstance(cases[0][i], nn.Module)]  # half a network is nobody's mistake
         tried += [((i, j), f"`{names[i]}` and `{names[j]}` were exchanged", None)
                   for i in range(len(names)) for j in range(i)]
         end = time.monotonic() + SECONDS / 4
@@ -268,11 +276,11 @@ class Exercise:
 
     def of_error(self, answer: Callable, cases: list[tuple], error: BaseException) -> Result:
         """What is wrong with an answer that raises an error."""
-        def alike(program):
-            try:
-                self.observations(program, cases)
-            except BaseException as other:
-                return told(other) == told(error)
+        _, seen = within(SECONDS, lambda: [self.outcome(answer, case) for case in cases])
+
+        def alike(program):  # in all cases, since one error may have many causes
+            return bool(seen) and all(same(self.outcome(program, case), there)
+                                      for case, there in zip(cases, seen, strict=True))
 
         known = self.recognised(answer, alike)
         if known is not None:
@@ -508,10 +516,15 @@ class Behaviour(dict):
                     outputs.append(net.eval()(torch.linspace(-1, 1, math.prod(shape), dtype=dtype).reshape(shape)))
             if not call or len(outputs) < 2 or not all(isinstance(output, Tensor) for output in outputs):
                 return None
-            what, values = "shape", [tuple(output.shape) for output in outputs]
-            if values[0] == values[1]:
-                what, values = "mean()", [f"{output.mean().item():.5g}" for output in outputs]
-            if values[0] != values[1]:
+            shapes = [tuple(output.shape) for output in outputs]
+            seen = {"shape": shapes} if shapes[0] != shapes[1] else {
+                "mean()": [t.mean().item() for t in outputs],
+                "square().mean()": [t.square().mean().item() for t in outputs]}
+            size = outputs[1].abs().max().item()  # a mean of large numbers may be 0 up to rounding
+            for what, values in seen.items():
+                if what != "shape" and abs(values[0] - values[1]) < 1e-4 * max(size, size**2):
+                    continue
+                values = values if what == "shape" else [f"{value:.5g}" for value in values]
                 return (f"{self.parts(right) or 'Your network is another one than the right one.'} Paste and run:\n\n"
                         f"```python\nnet = {call}\n"
                         f"for p in net.parameters():\n    nn.init.constant_(p, {fill})\n"
@@ -533,6 +546,9 @@ CAUSES = {  # of errors whose own words lead astray: a part of them, and the sen
     "leaf Variable that requires grad": (
         "Your program writes into a tensor that gradients are computed for: one that it is given, which belongs to "
         "whoever called it, or a weight. Work on a copy (`clone`); weights are set under `torch.no_grad()`."),
+    "does not have a grad_fn": (
+        "`backward()` finds no way back to the weights: the forward pass ran under `no_grad`, or `detach`, `.item()` "
+        "or numpy stand between it and the loss."),
     "call numpy() on Tensor that requires grad": (
         "Your program computes with numpy, and there no gradient passes. Compute with tensors.")}
 CHANGES = (  # how an argument may be mistaken: in words, and as a function that raises where it does not suit
@@ -564,7 +580,8 @@ def relation(found: list, expected: list) -> str:
     if all(isinstance(there, dict) and isinstance(here, dict) for there, here in zip(found, expected, strict=True)):
         return of_parts(found, expected)
     if all(isinstance(here, dict) for here in expected):
-        return f"A dict with {', '.join(map(str, expected[0]))} is asked for. Your answer gives {describe(found[0])}."
+        given = describe(other_than(found, dict))
+        return f"A dict with {', '.join(map(str, expected[0]))} is asked for. Your answer gives {given}."
     if same(found, expected):
         return ""
     kinds = [Tensor if isinstance(value, Tensor | np.ndarray) else Number if isinstance(value, Number) else
@@ -573,7 +590,7 @@ def relation(found: list, expected: list) -> str:
         found = [list(v.values()) if isinstance(v, dict) else v.tolist() if isinstance(v, Tensor | np.ndarray) else v
                  for v in found]
         if not all(isinstance(value, list | tuple) for value in found):
-            return f"A list or a tuple is asked for. Your answer gives {describe(found[0])}."
+            return f"A list or a tuple is asked for. Your answer gives {describe(other_than(found, list | tuple))}."
         lengths = [(len(there), len(here)) for there, here in zip(found, expected, strict=True)]
         wrong = [pair for pair in lengths if pair[0] != pair[1]]
         if wrong:
@@ -592,7 +609,7 @@ def relation(found: list, expected: list) -> str:
             return f"One number is asked for. Your answer gives {describe(wrong[0])}."
     elif set(kinds) == {Tensor}:
         if not all(isinstance(value, Tensor | np.ndarray) for value in found):
-            return f"A tensor is asked for. Your answer gives {describe(found[0])}."
+            return f"A tensor is asked for. Your answer gives {describe(other_than(found, Tensor | np.ndarray))}."
         shapes = [(tuple(there.shape), tuple(here.shape)) for there, here in zip(found, expected, strict=True)]
         wrong = [pair for pair in shapes if pair[0] != pair[1]]
         if wrong and all([n for n in there if n != 1] == [n for n in here if n != 1] for there, here in wrong):
@@ -626,7 +643,7 @@ def relation(found: list, expected: list) -> str:
     if explained(b):
         return ""
     if explained(0 * b):
-        return "Your answer is close to 0 whatever the arguments are."
+        return "Your answer is far too small whatever the arguments are."
     factor = (a * b).sum() / (b * b).sum()
     if explained(-b):
         return "Your answer has the wrong sign everywhere."
@@ -646,6 +663,11 @@ def relation(found: list, expected: list) -> str:
     if 1 < (b > a.max()).sum() < len(b) - 1 and explained(b.clamp(max=a.max())):
         return f"Your answer is right up to {a.max().item():.6g} and never larger. Does a range or a search end there?"
     return ""
+
+
+def other_than(values: list, kind: type):
+    """The first of some values that is not of a kind."""
+    return next(value for value in values if not isinstance(value, kind))
 
 
 def of_parts(found: list[dict], expected: list[dict]) -> str:

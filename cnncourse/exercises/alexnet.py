@@ -44,6 +44,8 @@ last_map.mistakes_as_edits(
     ("return rows", "return rows**2", "You count all places of the map. Its rows are asked for."),
     ("return rows", "return 256 * rows**2", "You count all numbers of the map. Its rows are asked for."),
     ("range(3)", "range(4)", "You pool four times. There are three poolings: pool1, pool2 and pool5."),
+    ("rows = output_size(rows, 3, 2)", "rows = output_size(rows, 3, 2) - 4 * (_ == 0)",
+     "Your conv2 loses four rows. It has a padding that keeps them, as conv3 to conv5 have."),
     ("rows, 3, 2", "rows, 3, 2, 1", "You padded the poolings. AlexNet's have no padding."),
     ("rows, 3, 2", "rows, 3, 3", "Your poolings have a stride of 3. AlexNet's windows overlap: look up their stride."),
     ("rows, 3, 2", "rows, 3, 2, ceil_mode=True",
@@ -77,7 +79,7 @@ last_map.mistakes_as_edits(
                  "An output sees n_in / groups channels in place of n_in: `n_in - n_in // groups` are saved."),
           cases=lambda rng: [(rng.randint(2, 20) * g, rng.randint(2, 20) * g, rng.choice((3, 5)),
                               rng.randint(13, 27), g) for g in (2, 3, 4)] + [
-              (4, 6, 3, 7, 2), (2, 3, 5, 1, 1), (48, 32, 3, 5, 16)])
+              (4, 6, 3, 7, 2), (2, 3, 5, 1, 1), (16, 32, 3, 5, 16)])
 def saved(n_in, n_out, k, size, groups):
     """How many MACs does a convolution save by `groups`? Kernels are k x k, the output map has size x size pixels."""
     return size**2 * k**2 * n_out * (n_in - n_in // groups)
@@ -132,7 +134,7 @@ def loud_maps(rng, *shape):
                               rng.randint(60, 90) / 100, rng.randint(15, 30) / 10)
                              for batch, channels, size, n in ((1, 6, (1, 1), 3), (2, 9, (4, 5), 5), (3, 12, (2, 1), 3),
                                                               (1, 3, (2, 3), 5), (2, 4, (3, 2), 1),
-                                                              (1, 70, (1, 1), 3))])
+                                                              (1, 70, (1, 1), 9))])
 def normalise(a, n, alpha, beta, k):
     """Local response normalisation as the paper prints it, on maps `a` of N x C x H x W; n is odd."""
     out = torch.empty_like(a)
@@ -201,6 +203,17 @@ normalise.mistakes_as_edits(
     ("near.square().sum(dim=1)", "a[:, i].square()",
      "Each channel is divided by a term of its own value only. The sum runs over its n // 2 neighbours on each side "
      "as well."),
+    ("(k + alpha * near.square().sum(dim=1)) ** beta",
+     "(2 + 1e-4 * a[:, max(0, i - 2):i + 3].square().sum(dim=1)) ** 0.75",
+     "You take the paper's numbers. The function is given its own."),
+    ("** beta", "** 0.5", "You take a root. The brackets are raised to the power beta."),
+    ("(k + alpha * near.square().sum(dim=1))", "(alpha * (k + near.square().sum(dim=1)))",
+     "You multiply k by alpha as well. Alpha multiplies the sum alone."),
+    ("alpha * near.square().sum(dim=1)) ** beta", "alpha * near.square().sum(dim=1) ** beta)",
+     "You raise the sum alone to the power beta. All that stands in the brackets is raised."),
+    ("alpha *", "alpha / n**2 *", "Your alpha is divided by n twice. PyTorch's layer divides once: multiply by n."),
+    ("near.square().sum(dim=1)", "sum(a[j].square() for j in range(len(a)))[i].expand_as(a[:, i])",
+     "You add up over the images of the batch. Each image is normalised by itself, over its channels."),
     (".square()", "", "The neighbours are summed without being squared."),
     (" ** beta", "", "The power is missing: the sum in brackets is raised to beta before it divides."),
     ("(k + alpha", "(k + (alpha", "** beta", "** beta)",
@@ -251,6 +264,10 @@ second_stage.mistakes_as_edits(
     ("LocalResponseNorm()", "nn.LocalResponseNorm(5, alpha=1e-4 * n_out, beta=0.75, k=2.0)",
      "You multiplied alpha by the number of channels. PyTorch's layer divides it by its `size`, 5: multiply by 5."),
     ("LocalResponseNorm(), ", "LocalResponseNorm(), LocalResponseNorm(), ", "You normalise twice."),
+    ("LocalResponseNorm()", "nn.Unflatten(1, (groups, -1)), nn.Flatten(0, 1), LocalResponseNorm(), "
+     "nn.Unflatten(0, (-1, groups)), nn.Flatten(1, 2)",
+     "You normalise each group by itself. The groups belong to the convolution; neighbours are counted over all "
+     "channels."),
     ("LocalResponseNorm()", "nn.BatchNorm2d(n_out)",
      "You normalise with batch normalisation, which came three years later. The paper's is local response "
      "normalisation."),
@@ -324,6 +341,10 @@ views.mistakes_as_edits(
      "You count two places more than steps. There is one more."),
     ("height - crop + 1", "height - crop", "width - crop + 1", "width - crop",
      "You count as the paper does: the steps that a window can take. The place where it starts counts too."),
+    ("return 2 * (height - crop + 1) * (width - crop + 1)", "return (height - crop + 1) * (width - crop + 1) + 1",
+     "You add one. Each window has a mirrored one: multiply."),
+    ("return 2 * (height - crop + 1) * (width - crop + 1)", "return 2 * (height * width - crop * crop + 1)",
+     "You subtract the pixels of the window. It is places that count, down and across each by themselves."),
     ("2 * ", "", "The mirrored windows are missing."),
     ("2 *", "4 *",
      "You mirrored in both directions. AlexNet swaps left and right only: photographs do not stand on their heads."),
@@ -385,6 +406,10 @@ relight.mistakes_as_edits(
     ("directions.T)", "directions.T / 255)", "You divide by 255. Images and strengths are in the same units here."),
     ("strengths *", "torch.randn_like(strengths) *", "You draw strengths of your own. They are given."),
     ("strengths *", "strengths.abs() *", "You drop the sign of the strengths. Negative ones shift the other way."),
+    ("(strengths * spread) @ directions.T", "(strengths * spread)[:, :1] @ directions.T[:1]",
+     "You go along the first direction only. There are three."),
+    ("((strengths * spread) @ directions.T)", "((strengths * spread) @ directions.T).mean(1, keepdim=True)",
+     "You shift all three colours by their mean. Each colour has its own shift."),
     (" * spread", "",
      "The spread is missing: all three directions are shifted alike, also the one in which photographs hardly differ."),
     ("* spread", "* spread**2",
@@ -461,4 +486,10 @@ paper_dropout.mistakes_as_edits(
      "In evaluation you scale by the share that the dice have left here. It is the probability that counts, 1 - p."),
     ("x * keep if", "x * (torch.rand_like(x) >= p) if",
      "You throw dice of your own in training. Use `keep`, which says how they fell."),
+    ("x * keep if training else (1 - p) * x", "x * keep * (1 - p)",
+     "You drop and scale whatever `training` says. It drops in training and scales in evaluation."),
+    ("x * keep", 'x.masked_fill(~keep, float("-inf"))',
+     "What is dropped becomes minus infinity, as before a softmax. A dropped output is zero."),
+    ("x * keep", "x * keep[:, :1]", "You drop whole rows. `keep` says it for each output."),
+    ("x * keep", "torch.where(keep, x, x.mean())", "What is dropped becomes the mean. A dropped output is zero."),
     ("* keep", "* ~keep", "Your mask is the wrong way round: `keep` is true for the outputs that stay."))

@@ -60,9 +60,13 @@ mover.mistakes_as_edits(
      "2]`."),
     ("2 - rows, 2 - columns", "2 - abs(rows), 2 - abs(columns)",
      "You drop the sign: a negative number moves up or left, a positive one down or right."),
+    ("kernel[2 - rows, 2 - columns] = 1", "kernel = torch.roll(torch.eye(5), (-rows, -columns), (0, 1))",
+     "`torch.eye` has ones along its whole diagonal. A kernel that moves a picture has a single 1."),
     ("2 - rows, 2 - columns", "2, 2", "Your kernel moves nothing, whatever is asked."),
     ("2 - rows, 2 - columns", "2 - rows, 2", "Your columns stay where they are: only the rows move."),
     ("2 - rows, 2 - columns", "2, 2 - columns", "Your rows stay where they are: only the columns move."),
+    ("kernel[2 - rows, 2 - columns] = 1", "kernel[2 - rows, 2] += 0.5; kernel[2, 2 - columns] += 0.5",
+     "You move one half of the picture down and the other to the right. One weight does both at once."),
     ("2 - rows, 2 - columns] = 1", "2 - rows, 2 - columns] = kernel[2, 2] = 1",
      "There is a second 1 in the middle: the picture that was not moved is added to the one that was."),
     ("2 - rows", "2 + rows",
@@ -78,7 +82,7 @@ mover.mistakes_as_edits(
           cases=lambda rng: [(picture(rng, 4, 6), picture(rng, 3, 3), 2, 1),
                              (picture(rng, 8, 9), picture(rng, 2, 2), 3, 2),
                              (picture(rng, 5, 1), picture(rng, 1, 1), 1, 0),
-                             (picture(rng, 6, 5), picture(rng, 3, 3), 1, 0),
+                             (picture(rng, 6, 5), picture(rng, 3, 3), 1, 1),
                              (picture(rng, rng.randint(11, 14), 13), picture(rng, 5, 5), 4, 3),
                              (picture(rng, 3, 5), picture(rng, 2, 2), 2, 2)])
 def strided(image, kernel, stride, padding):
@@ -135,6 +139,26 @@ strided.mistakes_as_edits(
     ("(n - k) // stride + 1", "(n - k + 1) // stride",
      "Your output lacks its last row or column. The starting place is counted after the division: `(n - k) // stride "
      "+ 1`, not `(n - k + 1) // stride`."),
+    ("rows, columns = ((n - k) // stride + 1 for n in image.shape)",
+     "rows, columns = (len(image) - k) // stride + 1, image.shape[1] - k + 1",
+     "j * stride : j * stride + k", "j : j + k",
+     "Your stride moves the window down, but not to the right. It holds for both axes."),
+    ("rows, columns = ((n - k) // stride + 1 for n in image.shape)",
+     "rows, columns = len(image) - k + 1, (image.shape[1] - k) // stride + 1",
+     "i * stride : i * stride + k, j", "i : i + k, j",
+     "Your stride moves the window to the right, but not down. It holds for both axes."),
+    ("(n - k) // stride + 1", "n - stride * (k - 1)", "i * stride : i * stride + k, j * stride : j * stride + k",
+     "i : i + stride * (k - 1) + 1 : stride, j : j + stride * (k - 1) + 1 : stride",
+     "You spread the kernel, which is a dilation. A stride moves the whole window on."),
+    ("(n - k) // stride + 1", "(n - k) // k + 1", "i * stride : i * stride + k, j * stride : j * stride + k",
+     "i * k : i * k + k, j * k : j * k + k",
+     "Your windows lie side by side, as in a pooling without a number. They begin a stride apart."),
+    ("(n - k) // stride + 1", "-(-(n - stride - k) // stride) + 1", "(padding,) * 4", "(padding, padding + stride) * 2",
+     "You round up, and your last windows hang over the padded edge. A window has to fit inside: round down."),
+    ("(n - k) // stride + 1", "(n + 2 * padding - k) // stride + 1",
+     "You count the padding twice: the image that you divide up is the padded one already."),
+    ("image.shape", "[min(image.shape)] * 2",
+     "Your output is a square of the shorter side. Rows and columns are counted each by themselves."),
     ("image.shape", "[len(image)] * 2",
      "Your output is a square, but the image need not be one. Rows and columns are counted each by themselves."))
 
@@ -143,9 +167,9 @@ strided.mistakes_as_edits(
           hints=("Look at the figure again: with stride 4 pixels are lost in two kinds of places.",
                  "Find the first pixel of every window: `range(0, n - k + 1, s)`.",
                  "Collect the pixels of all windows in a set, so that none counts twice. What is missing from `n`?"),
-          cases=lambda rng: [(10, 3, 4), (11, 3, 5), (12, 5, 2), (10, 3, 3), (13, 3, 5), (9, 5, 2), (1, 1, 1), (6, 1,
-              7),
-                             (23, 4, 6), (3, 3, 5), (rng.randint(12, 40), rng.randint(1, 6), rng.randint(1, 8))])
+          cases=lambda rng: [(10, 3, 4), (11, 3, 5), (12, 5, 2), (10, 3, 3), (13, 3, 5), (9, 5, 2), (1, 1, 1),
+                             (6, 1, 7), (23, 4, 6), (3, 3, 5), (300, 4, 7),
+                             (rng.randint(12, 40), rng.randint(1, 6), rng.randint(1, 8))])
 def never_seen(n, k, s):
     """How many of `n` pixels in a row lie in no window, for kernel `k` and stride `s`, without padding? The stride may
     be larger than the kernel."""
@@ -166,10 +190,14 @@ never_seen.mistakes_as_edits(
     ("n - k + 1, s", "n - k, s",
      "You lose the last window where it ends exactly at the edge: `range` stops before its second number, so it must "
      "be `n - k + 1`."),
+    ("range(0, n", "range(s, n", "Your first window begins at column `s`. It begins at 0."),
     ("n - k + 1, s", "n, s",
      "Your windows go over the edge. A window has to fit in: it begins at `n - k` at the latest."),
     ("n - k + 1, s) for i in range(k)}", "n, s) for i in range(k) if start + i < n}",
      "Your last window hangs over the edge, and what it sees inside counts as seen. A window has to fit in."),
+    ("range(k)}", "range(k + 1) if start + i < n}", "Your windows are one pixel too wide."),
+    ("n - len(seen)", "n - k - (n - k) / s * min(s, k)",
+     "You divide with `/`. Windows are whole ones: divide with `//`."),
     ("return n - len(seen)", "return len(seen)", "You count the pixels that are seen. The others are asked for."),
     ("n - len(seen)", "(n - k) % s + (s - k) * ((n - k) // s)",
      "Where windows overlap, your gaps become negative. A gap has `max(0, s - k)` pixels."),
@@ -208,7 +236,7 @@ def convolution(layer):
                  "It covers d(k-1)+1. Such a window costs d(k-1) rows, and padding gives back two for each unit. "
                  "Divide with `//`: layers take whole numbers only.",
                  "`nn.Conv2d(n_in, n_out, k, padding=..., dilation=d)`. Try your padding with k = 3 and with k = 5."),
-          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1), (1, 2, 3, 5),
+          cases=lambda rng: [(2, 3, 3, 2), (2, 2, 5, 2), (3, 2, 7, 1), (1, 2, 3, 5), (2, 1, 11, 2),
                              (rng.randint(1, 4), rng.randint(1, 4), rng.choice((3, 5)), 3)],
           observe=lambda net, n_in, n_out, k, d: behaviour(convolution(net), torch.randn(2, n_in, 45, 47),
                                                            torch.randn(1, n_in, 21, 20)))
@@ -252,7 +280,7 @@ keep_size.mistakes_as_edits(
           hints=("Two layers, so the formula is used twice. What goes into the second?",
                  "First `(n + 4 - 11) // 4 + 1`. The pooling takes that number, and has no padding.",
                  "`size(size(n, 11, 4, 2), 3, 2)`."),
-          cases=lambda rng: [*((n,) for n in range(224, 232)), (60,), (rng.randint(60, 500),)])
+          cases=lambda rng: [*((n,) for n in range(216, 232)), (60,), (rng.randint(60, 500),)])
 def stem(n):
     """How many rows are left of `n` after an 11x11 convolution with stride 4 and padding 2, then a 3x3 max pooling with
     stride 2, no padding and PyTorch's rounding?"""
@@ -299,6 +327,12 @@ stem.mistakes_as_edits(
     ("n = arithmetic.output_size(n, 11, 4, 2)", "n = arithmetic.output_size(n, 11, 8, 2)",
      "return arithmetic.output_size(n, 3, 2)", "return n",
      "You made one convolution with stride 8 of the two layers. The pooling has a window of its own."),
+    ("n = arithmetic.output_size(n, 11, 4, 2)", "n = arithmetic.output_size(n, 19, 8, 4)",
+     "return arithmetic.output_size(n, 3, 2)", "return n",
+     "You made one layer of both, and its window or padding does not fit: both together see 19 pixels, with a padding "
+     "of 2."),
+    ("return arithmetic.output_size(n, 3, 2)", "return (n - 3) / 2 + 1",
+     "In the pooling you divide with `/`. Rows are whole numbers: divide with `//`."),
     ("3, 2", "3, 2, 1", "You give the pooling a padding of 1. Here it has none."))
 
 
@@ -308,6 +342,7 @@ stem.mistakes_as_edits(
                  "jumps.",
                  "`field + d * (k - 1) * jump`; the jump grows by the stride alone."),
           cases=lambda rng: [([(2, 1, 3)],), ([(3, 2, 1), (2, 1, 1)],), ([(3, 5, 1), (2, 4, 2), (2, 1, 1)],),
+                             ([(3, 1, 1), (1, 2, 1), *[(2, 1, 3)] * 10],),
                              ([(3, 1, 1), (3, 1, 2), (3, 1, 4)],), ([(7, 2, 1), (3, 2, 1), (3, 1, 2), (2, 2, 1)],),
                              ([(rng.choice((3, 5)), rng.randint(2, 3), rng.randint(1, 3))
                                for _ in range(4)],)])
@@ -368,6 +403,7 @@ field.mistakes_as_edits(
                  "n - k + 1 places along each axis."),
           observe=named("parameters", "MACs"),
           cases=lambda rng: [(4, 6, 3, 2, 5), (2, 3, 1, 1, 1), (64, 128, 3, 4, 28), (96, 96, 5, 2, 31),
+                             (6, 12, 3, 6, 9),
                              (12 * rng.randint(1, 5), 12 * rng.randint(1, 5), 3, rng.choice((2, 3, 4)),
                               rng.randint(8, 60))])
 def cost(n_in, n_out, k, groups, n):
@@ -385,6 +421,8 @@ cost.mistakes_as_edits(
     ("weights + n_out,", "n_out * n_in * k * k + n_out,",
      "The MACs are right. Your parameters leave the groups out: an output channel sees the inputs of its group only."),
     ("weights + n_out", "weights + n_in", "Your biases are one for each input channel. There is one for each output."),
+    ("weights + n_out", "weights + n_out * (n - k + 1) ** 2",
+     "You count a bias at each place. A channel has one bias, the same everywhere."),
     ("weights + n_out", "weights + 1", "You count one bias. There is one for each output channel."),
     ("weights + n_out", "weights + groups", "You count one bias a group. There is one for each output channel."),
     ("weights + n_out", "weights + n_out // groups", "You count the biases of one group only."),
@@ -392,6 +430,7 @@ cost.mistakes_as_edits(
      "The parameters are right. For the MACs you count the places along one axis: there are as many along the other."),
     ("n - k + 1", "n - k",
      "The parameters are right. For the MACs you count the steps of the window. It has one more place than steps."),
+    ("n - k + 1", "n - k + 3", "The parameters are right. For the MACs you count a padding of 1. Here is none."),
     ("weights * (n", "2 * weights * (n",
      "The parameters are right. For the MACs you count multiplication and addition apart: a MAC is both at once."),
     ("weights + n_out, weights *", "weights + n_out, (n_in // groups) * k * k *",

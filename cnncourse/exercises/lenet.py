@@ -56,6 +56,8 @@ features.mistakes_as_edits(
     ("AvgPool2d(2))", "AvgPool2d(2), nn.Flatten())",
      "You flatten the maps at the end. Maps are asked for, N x 16 x 5 x 5; C5 comes later."),
     ("AvgPool2d(2))", "AvgPool2d(2), nn.Tanh())", "There is a tanh more than in the table: none stands behind S4."),
+    ("(channels,", "(1,",
+     "C1 takes one channel, whatever is asked. The images have `channels` of them."),
     ("padding=2", 'padding=2, padding_mode="reflect"', "Your padding mirrors the image. LeNet-5 pads with background."),
     ("5), nn.Tanh()", "5)", "C3 has no tanh. Count the activations: one behind each convolution."))
 
@@ -64,7 +66,7 @@ features.mistakes_as_edits(
           hints=("What probability does such a network give to the right class?",
                  "Cross-entropy is the negative logarithm of that probability, to the base e.",
                  "$-\\ln(1/K)$ can be written without the minus and without the fraction."),
-          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,), (21_841,)])
+          cases=lambda rng: [(2,), (3,), (10,), (rng.randint(20, 900),), (1000,), (5000,)])
 def loss_at_start(classes):
     """The cross-entropy of an untrained network that gives each of `classes` classes the same probability."""
     return math.log(classes)
@@ -92,16 +94,23 @@ loss_at_start.mistakes_as_edits(
      "The sign is wrong. The logarithm of a probability is negative, and the loss is minus that."),
     ("math.log(classes)", "1 / classes",
      "That is the probability of the right class. The loss is its negative logarithm."),
+    ("math.log(classes)", "math.log(math.e + classes - 1) - 1",
+     "That is the loss of a network that is right and sure, behind a second softmax. This one knows nothing yet."),
+    ("math.log(classes)", "(1 - 1 / classes) ** 2",
+     "That is a squared error. The loss is the negative logarithm of the probability of the right class."),
+    ("math.log(classes)", "math.log(classes) - (classes - 1) * math.log(1 - 1 / classes)",
+     "You count each wrong class not being there, as for yes or no by class. Cross-entropy has one term an image."),
     ("math.log(classes)", "1 - 1 / classes",
      "That is the share of wrong answers that guessing gives. The loss looks at probabilities, not at answers."))
 
 
-def network_and_batch(rng, steps):
+def network_and_batch(rng, steps, n=12, momentum=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.randrange(2**31))
         net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))  # in a deeper one a step before backward() raises
-        images, labels = torch.randn(12, 1, 4, 4), torch.arange(12) % 3
-    return net, images, labels, torch.optim.SGD(net.parameters(), lr=0.3), steps
+        images, labels = torch.randn(n, 1, 4, 4), torch.arange(n) % 3
+    # With momentum an optimizer made anew takes other steps, whichever rate it has.
+    return net, images, labels, torch.optim.SGD(net.parameters(), lr=0.3, momentum=momentum), steps
 
 
 @exercise(minutes=8, level="medium",
@@ -109,7 +118,7 @@ def network_and_batch(rng, steps):
                  "`loss.item()` is the loss as a number. It belongs to the weights of the forward pass that gave it.",
                  "In a loop over `range(steps)`: logits, loss, `zero_grad`, `backward`, `step`, and then "
                  "`losses.append(loss.item())`."),
-          cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5), network_and_batch(rng, 1)])
+          cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5, 300, 0.5), network_and_batch(rng, 1)])
 def learn(model, images, labels, optimizer, steps):
     """Train `model` for `steps` steps on the same images and labels, with cross-entropy.
 
@@ -132,7 +141,7 @@ learn.mistakes_as_edits(
     ("optimizer.step()", "",
      "All losses are equal. Either no weight has moved: `optimizer.step()` is missing, or it finds no gradients, "
      "because they are forgotten just before it or computed only after it. Or the network is asked once, before the "
-     "loop, and not again in each step."),
+     "loop, and not again in each step. Or it is a copy, and the optimizer moves the weights of the original."),
     ("optimizer.step()", "", "optimizer.zero_grad()", "optimizer.step(); optimizer.zero_grad()",
      "Each step moves the weights by the gradients of the step before: `optimizer.step()` comes too early. First "
      "compute the gradients of this loss, then move."),
@@ -153,6 +162,9 @@ learn.mistakes_as_edits(
      "You make an optimizer of your own. Use the one that is given, which has its learning rate."),
     ("losses = []", "losses, again = [], torch.optim.SGD(model.parameters(), lr=0.01)", "optimizer.step()",
      "again.step()", "You make an optimizer of your own, with the learning rate 0.01. Use the one that is given."),
+    ("losses = []", 'losses, again = [], torch.optim.SGD(model.parameters(), lr=optimizer.param_groups[0]["lr"])',
+     "optimizer.step()", "again.step()",
+     "You make an optimizer of your own, or move the weights by hand, without the momentum of the one that is given."),
     ("losses = []", "losses, again = [], torch.optim.Adam(model.parameters())", "optimizer.step()", "again.step()",
      "You make an optimizer of your own, Adam. Use the one that is given."),
     ("F.cross_entropy(model(images), labels)", "F.nll_loss(model(images), labels)",
@@ -174,6 +186,14 @@ learn.mistakes_as_edits(
     ("model(images)", "model(images).softmax(dim=1)",
      "The loss is taken of probabilities. `F.cross_entropy` wants the scores as the network gives them, and applies "
      "softmax itself."),
+    (", labels)", ', labels, reduction="sum")', "loss.item()", "loss.item() / len(labels)",
+     "The numbers in your list are means, but the steps follow the sum over the images, so that they grow with the "
+     "batch."),
+    ("losses = []", "losses, half = [], len(images) // 2",
+     "F.cross_entropy(model(images), labels)",
+     "F.cross_entropy(*((model(images[:half]), labels[:half]) if len(losses) % 2 == 0 else "
+     "(model(images[half:]), labels[half:])))",
+     "Each step sees one half of the images, in turn. All of them belong to each step."),
     (", labels)", ', labels, reduction="sum")',
      "The loss is the sum over the images, so that steps and numbers grow with the batch. Cross-entropy's default, "
      "the mean, is asked for."),
@@ -198,9 +218,9 @@ def answers(rng, n, classes):
                  "The number of equal ones, divided by the number of labels."),
           cases=lambda rng: [(torch.tensor([[2.0, 1.0], [9.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 0])),
                              (torch.tensor([[2.0, 1.0], [0.5, 1.0]]), torch.tensor([0, 1])),  # all right
-                             (torch.tensor([[-1.0, -3.0, -2.0]]), torch.tensor([0])),
+                             *((torch.tensor([[-1.0, -3.0, -2.0]]), torch.tensor([label])) for label in (0, 2)),
                              (torch.tensor([[-1.0, -3.0, -2.0], [4.0, 5.0, 3.0]]), torch.tensor([2, 1])),
-                             answers(rng, 10, 10), answers(rng, 57, 4)])
+                             answers(rng, 10, 10), answers(rng, 57, 4), answers(rng, 300, 12)])
 def accuracy(logits, labels):
     """The share of images whose label is the class with the largest score: a number from 0 to 1.
 
@@ -243,6 +263,14 @@ accuracy.mistakes_as_edits(
      "You round the share. Return it as it is."),
     ("(logits.argmax(dim=1) == labels).sum().item()", "logits.softmax(dim=1).amax(dim=1).sum().item()",
      "That is how sure the network is on average, right or wrong. The labels play no part in it."),
+    (".sum().item() / len(labels)", ".any()", "You ask whether any is right. The share of right ones is asked for."),
+    (".sum().item() / len(labels)", ".all()", "You ask whether all are right. The share of right ones is asked for."),
+    ("argmax(dim=1) == labels).sum().item() / len(labels)", "argmax(dim=1) == labels)[:-1].float().mean().item()",
+     "You leave out the last image."),
+    ("(logits.argmax(dim=1) == labels).sum().item() / len(labels)",
+     "torch.stack([(logits.argmax(dim=1) == labels)[labels == c].float().mean() for c in labels.unique()]).mean()",
+     "You take the share of each class and average over the classes. Each image counts alike."),
+    ("len(labels)", "32", "You divide by 32, whatever the number of images is."),
     ("==", "!=", "That is the share of wrong answers. The share of right ones is asked for."),
     ("return", "return 100 *", "That is in per cent. A number from 0 to 1 is asked for."),
     ("(logits.argmax(dim=1) == labels)", "logits.softmax(dim=1)[range(len(labels)), labels]",
@@ -258,7 +286,7 @@ def training(validation, test, train):
 
 
 def trainings(rng):
-    """Trainings of 1 to 7 epochs. The best of each accuracy stands now at the beginning, now in the middle and now at
+    """Trainings of 1 to 12 epochs. The best of each accuracy stands now at the beginning, now in the middle and now at
     the end, and validation is now above test and now below."""
     drawn = [[[x / 100 for x in rng.sample(range(4001, 9000, 2), n)] for _ in range(3)]  # four digits: rounding shows
              for n in (5, 6, 7, 7, 7)]
@@ -267,7 +295,9 @@ def trainings(rng):
         ([50, 56, 45, 60], [51, 57, 46, 61], [51, 70, 90, 72]),
         ([60, 90, 70, 75, 65], [62, 81, 77, 79, 66], [70, 75, 80, 85, 90]),
         ([72, 80, 78, 85, 79], [75, 88, 76, 81, 70], [70, 75, 92, 88, 91]),
-        ([84, 60, 70, 75, 34], [71, 82, 60, 79, 66], [85, 80, 95, 79, 88]), *drawn]]
+        ([84, 60, 70, 75, 34], [71, 82, 60, 79, 66], [85, 80, 95, 79, 88]),
+        ([70.1, 70.4, 60], [66, 65, 72], [75, 80, 85]),
+        (range(60, 72), range(80, 68, -1), range(70, 82)), (range(71, 59, -1), range(69, 81), range(70, 82)), *drawn]]
 
 
 @exercise(minutes=5, level="easy",
@@ -321,6 +351,11 @@ promise.mistakes_as_edits(
     ('row["validation_accuracy"]', 'row["validation_accuracy"] - row["train_accuracy"]',
      "You chose the epoch in which training and validation lie closest. The best is the one with the highest "
      "validation accuracy."),
+    ('row["validation_accuracy"]', '-abs(row["validation_accuracy"] - row["train_accuracy"])',
+     "You chose the smallest distance between training and validation. The best epoch is the one with the highest "
+     "validation accuracy."),
+    ('max(rows, key=lambda row: row["validation_accuracy"])["test_accuracy"]', 'min(r["test_accuracy"] for r in rows)',
+     "You took the lowest test accuracy of all epochs. One network is chosen: promise what that one does."),
     ('max(rows, key=lambda row: row["validation_accuracy"])', "rows[0]", "You took the first epoch. Choose one."),
     ("max(rows,", "max(rows[:-1] or rows,", "You leave the last epoch out of the choice."),
     ("max(rows,", "max(rows[1:] or rows,", "You leave the first epoch out of the choice."),
@@ -350,7 +385,7 @@ def losses_and_sizes(rng, n):
                  "A batch's loss times its size is the sum over its images.",
                  "All these sums together, divided by all images: `sum(loss * n ...) / sum(sizes)`, with `zip`."),
           cases=lambda rng: [([1.0, 2.0], [3, 1]), ([0.5], [7]), ([0.25, 1.5, 0.75], [128, 128, 40]),
-                             *(losses_and_sizes(rng, n) for n in (4, 7))])
+                             *(losses_and_sizes(rng, n) for n in (4, 12))])
 def mean_loss(losses, sizes):
     """The mean loss of an epoch over all its images.
 
@@ -382,6 +417,14 @@ mean_loss.mistakes_as_edits(
     ("zip(losses, sizes", "zip(losses, sizes[::-1]", "You go through the sizes from the end: each loss belongs to the "
      "size at its own place."),
     ("/ sum(sizes)", "// sum(sizes)", "You divide with `//`, which drops all digits behind the point."),
+    (" for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)",
+     " for loss, n in zip(losses[:1], sizes[:1], strict=True)) / sum(sizes)",
+     "Only the first batch is in your sum. Does a `return` stand inside the loop?"),
+    ("loss * n", "loss / n", "sum(sizes)", "sum(1 / n for n in sizes)",
+     "You weight each loss by one divided by its images. A larger batch counts more, not less."),
+    ("sum(loss * n for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)",
+     "sum(losses) * sum(sizes) / len(losses)",
+     "You multiply the mean of the losses by all images. Each loss is multiplied by the images of its own batch."),
     ("loss * n", "loss * n**2", "sum(sizes)", "sum(n**2 for n in sizes)", "You count the size of a batch twice."),
     (" / sum(sizes)", "", "That is the sum over all images. It grows with the data; the mean does not."),
     ("loss * n", "loss * sizes[0]", "You take all batches to be as large as the first. The last one is smaller."))
@@ -392,7 +435,7 @@ mean_loss.mistakes_as_edits(
                  "C5 sees all that S4 gives: 16 maps, each side x side. Halves are rounded down.",
                  "A layer has outputs x (inputs of one output + 1) parameters. One output of C1 has 25 x `channels` "
                  "inputs, one of C3 has 25 x 6."),
-          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)), (41, 2, 7),
+          cases=lambda rng: [(28, 1, 10), (35, 3, rng.randint(2, 9)), (38, 2, 7), (41, 2, 7),
                              (rng.randint(40, 64), rng.randint(2, 4), 100)])
 def lenet_parameters(side, channels, classes):
     """The parameters of each trained layer of today's LeNet-5, as a dict with the keys C1, C3, C5, F6 and output.
@@ -447,5 +490,16 @@ lenet_parameters.mistakes_as_edits(
      "The biases of the convolutions are missing: one for each map."),
     ("return {name: outputs * (inputs + 1)", "return {name: outputs * (inputs + (name[0] == 'C'))",
      "The biases of F6 and the output are missing: one for each output."),
+    ("25 * 6)", "25 * channels)",
+     "You take the channels of the image for those that C3 sees. It sees the six maps of S2."),
+    ("return {name: outputs * (inputs + 1)", "return {name: outputs * (inputs + (name != 'output'))",
+     "The biases of the output layer are missing: one for each class."),
+    ("return {name: outputs * (inputs + 1)",
+     "return {name: outputs * (inputs + (channels if name == 'C1' else 1))",
+     "You count a bias of C1 for each channel of the image. There is one for each of its six maps."),
+    ("side // 2 - 4", "(side + 1) // 2 - 4",
+     "You round up in S2. A 2 x 2 window that does not fit any more is left out, so an odd side loses its last row."),
+    ("side // 2 - 4", "side // 2 - 5",
+     "C5 is too small: you let C3 take 5 from the side. A window of 5 takes 4, as it stands in its first place too."),
     ("25 * 6", "25",
      "C3 is too small: each of its 16 kernels has 25 weights for every one of the six maps below, not 25 in all."))
