@@ -449,6 +449,13 @@ class Behaviour(dict):
             return self.other_layer(right) or (
                 "Your network is right in evaluation and does something else in training. Look for a dropout, a "
                 "normalisation over the batch, or `self.training`.")
+        mine, others = self[key], right[key]
+        if isinstance(mine, Tensor) and mine.ndim > 2 and mine.shape == others.shape:
+            order = [next((d for d in range(mine.shape[1]) if same(mine[:, c], others[:, d])), None)
+                     for c in range(mine.shape[1])]
+            if None not in order and len(set(order)) == len(order) and order != sorted(order):
+                return ("The channels that come out are the right ones in another order: yours stand in the places "
+                        f"{', '.join(map(str, order))} of the right one.")
         for kind in ("", "BatchNorm"):  # where an activation is a function and no layer, the normalisations alone
             mine, others = (Counter(text for m in net.modules() if not list(m.children())
                                     and (text := layer_text(m)).startswith(kind)) for net in (self.net, right.net))
@@ -827,6 +834,9 @@ SWITCHES = {  # of the whole program: how each is read and set, and what it mean
                       "block ends."),
     "the dtype": (torch.get_default_dtype, torch.set_default_dtype,
                   "new tensors have another type in the whole program."),
+    "the seed": (torch.initial_seed, torch.manual_seed,
+                 "all random numbers of the program follow from a seed that you have set. Leave `manual_seed` to "
+                 "whoever calls your function."),
     "anomalies": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly,
                   "PyTorch looks for anomalies in the whole program, which makes it slow."),
     "algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms,

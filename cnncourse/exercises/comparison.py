@@ -1,6 +1,7 @@
 """Exercises of lesson 7."""
 
 import copy
+import functools
 import math
 from itertools import combinations
 
@@ -59,7 +60,11 @@ mean_and_deviation.mistakes_as_edits(
      "You squared the values themselves. Subtract the mean from each of them first."),
     ("mean = sum(values) / len(values)", "mean = sorted(values)[len(values) // 2]",
      "Your first number is the middle one of the sorted values, the median. The mean is asked for."),
-    ("mean, math.sqrt(variance)", "sorted(values)[len(values) // 2], math.sqrt(variance)",
+    ("math.sqrt(variance)", "sum(abs(value - mean) for value in values) / (len(values) - 1)",
+     "You added the distances from the mean without squaring them, or took the root of each square. Sum the squares, "
+     "divide, and take one root at the end."),
+    ("mean, math.sqrt(variance)",
+     "(sorted(values)[(len(values) - 1) // 2] + sorted(values)[len(values) // 2]) / 2, math.sqrt(variance)",
      "Your deviation is right. Your first number is the median; the mean is asked for."),
     ("mean, math.sqrt(variance)", "(max(values) + min(values)) / 2, math.sqrt(variance)",
      "Your deviation is right. Your first number is the middle between the smallest and the largest, not the mean."),
@@ -73,7 +78,7 @@ def contests(rng):
     return [([[0.92, 0.9], [0.88, 0.91], [0.88, 0.8], [0.5, 0.6], [0.75, 0.1]],),
             ([[0.25, 0.75], [0.5, 0.5], [0.75, 0.5], [0.5, 0.625], [0.875, 0.875], [0.25, 0.25]],), ([[0.5], [0.75]],),
             ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],),
-            ([[0.5, 0.25], [0.25, 0.5], [1.0, 0.75]],), ([[0.5, 0.499], [0.501, 0.502]],),
+            ([[0.5, 0.25], [0.5, 0.25], [1.0, 0.75]],), ([[0.5, 0.499], [0.501, 0.502]],),
             ([[0.875, 0.5], [0.625, 0.5625]],)] + [
         ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
@@ -153,7 +158,7 @@ passing_pairs.mistakes_as_edits(
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
           cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49),
-                             (900, 50, 2)] + [
+                             (900, 50, 2), (3, 59, 3)] + [
               (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
@@ -173,6 +178,8 @@ equal_epochs.mistakes_as_edits(
      "You rounded the ratio before you multiplied it. Multiply by the epochs first."),
     ("epochs * macs // other_macs", "int(epochs * (macs / other_macs))",
      "You divide first. The quotient is rounded, and `int` makes 0 of 0.99999. Multiply first, then divide."),
+    ("epochs * macs // other_macs", "int(epochs / (other_macs / macs))",
+     "You divide by a quotient. It is rounded, and `int` makes 58 of 58.99999. Multiply first, then divide."),
     ("epochs * ", "", "This is how many epochs the other network may train for *one* of the first."),
     ("//", "/", "An epoch is trained as a whole: drop the fraction."),
     ("epochs * macs", "(epochs * macs - 1)",
@@ -206,9 +213,9 @@ def near_the_middle(rng):
              74 * width + 60]
     off = [1] + [(a + b) // 2 for a, b in zip(wrong, wrong[1:], strict=False)]
     large = rng.randint(20, 30)
-    return [(middle - n,) for n in off] + [(middle + 1,), (tower(large) + 1,), (tower(large) - 1,),
+    return [(middle - n,) for n in off] + [(middle + 1,), (middle + 30,), (tower(large) + 1,), (tower(large) - 1,),
                                            ((tower(large) + tower(large + 1)) // 2 - 100,)] + [
-        (tower(n),) for n in (1, 150, 200)]  # a search may end too early
+        (tower(n),) for n in (1, 150, 450)]  # a search may end too early
 
 
 @exercise(minutes=10, level="medium",
@@ -247,6 +254,8 @@ matching_width.mistakes_as_edits(
     ("conv_parameters(a, b, 3)", "a * b * 9", "linear_parameters(4 * width, 10)", "40 * width",
      "Your count leaves out the biases, in the convolutions and in the linear layer."),
     ("linear_parameters(4 * width, 10)", "40 * width", "Your count leaves out the ten biases of the linear layer."),
+    ("conv_parameters(a, b, 3)", "(conv_parameters(a, b, 3) + 2 * b)",
+     "Your count has two numbers more for each channel, as a batch normalisation has. This network has none."),
     ("linear_parameters(4 * width, 10)", "linear_parameters(width, 10)",
      "Your linear layer takes `width` numbers. The last convolution gives out four times as many."),
     ("(3, width", "(1, width", "Your first convolution takes one channel. The images have three."),
@@ -320,6 +329,11 @@ error_rates.mistakes_as_edits(
      "Your errors are in per cent. The task wants numbers between 0 and 1."),
     ("return 1 - top1, 1 - top5", "return 1 - top1, top1 - top5",
      "Your second number is a difference of the two. The top-5 error is 1 less the share with a hit among five."),
+    ("hits.any(dim=1)", "hits[:, 4]",
+     "Your top-5 error looks at the fifth class alone. Any of the five may be the right one."),
+    ("1 - top1, 1 - top5",
+     "len(labels) * (1 - top1) / logits.shape[1], len(labels) * (1 - top5) / logits.shape[1]",
+     "You divide the number of wrong answers by the number of classes. The error is a share of the images."),
     ("hits.any", "hits[:, 1:].any",
      "Your top-5 error leaves out the most likely class. The first is one of the five."),
     ("topk(5", "topk(6",
@@ -371,7 +385,17 @@ def ensemble(nets):
     return Ensemble()
 
 
+@ensemble.mistake
+def chain(nets):
+    """`nn.Sequential` feeds each network with the answer of the one before. Each of them is to see the images."""
+    return nn.Sequential(*nets, nn.Softmax(dim=1))
+
+
 ensemble.mistakes_as_edits(
+    ("torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)",
+     "functools.reduce(lambda a, b: (a + b) / 2, [net(x).softmax(1) for net in self.nets])",
+     "You average two at a time, so that the last network counts as much as all others together. Add all of them, then "
+     "divide by their number."),
     ("nn.ModuleList(nets)", "nn.ModuleList(copy.deepcopy(nets))",
      "Your module owns copies of the networks. When it is trained, the networks themselves stay as they were."),
     ("nn.ModuleList(nets)", "list(nets)",
