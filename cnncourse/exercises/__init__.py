@@ -149,11 +149,12 @@ class Exercise:
             kind = "class" if isinstance(self.function, type) else "function"
             return Result("wrong", f"`{self.function.__name__}` must be a {kind}, not {describe(answer)}. "
                                    f"Give `check` the {kind} itself, without calling it.")
-        outcome, found = within(SECONDS, partial(self.observations, answer, cases))
+        found = []
+        outcome, error = within(SECONDS, lambda: found.extend(self.each_observation(answer, cases)))
         if outcome == "late":
             return Result("wrong", f"There was no answer after {SECONDS} seconds. Is there a loop that never ends?")
         if outcome == "error":
-            return self.of_error(answer, cases, found)
+            return self.of_error(answer, cases, found, error)
         values = [value for value, _ in found]
         if all(value is None or isinstance(value, Behaviour) and not value for value in values):
             if not worked_on(answer):
@@ -266,13 +267,17 @@ class Exercise:
                         return f"Your answer is what would be right if {text}."
         return ""
 
-    def of_error(self, answer: Callable, cases: list[tuple], error: BaseException) -> Result:
-        """What is wrong with an answer that raises an error."""
+    def of_error(self, answer: Callable, cases: list[tuple], found: list[tuple], error: BaseException) -> Result:
+        """What is wrong with an answer that raises an error, after the observations `found` in the cases before."""
         def alike(program):
+            agree = 0
             try:
-                self.observations(program, cases)
+                for (seen, _), (there, _) in zip(self.each_observation(program, cases), found, strict=False):
+                    if not same(seen, there):
+                        return False
+                    agree += 1
             except BaseException as other:
-                return told(other) == told(error)
+                return agree == len(found) and told(other) == told(error)
 
         known = self.recognised(answer, alike)
         if known is not None:

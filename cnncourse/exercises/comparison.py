@@ -1,7 +1,6 @@
 """Exercises of lesson 7."""
 
 import copy
-import functools
 import math
 from itertools import combinations
 
@@ -392,10 +391,6 @@ def chain(nets):
 
 
 ensemble.mistakes_as_edits(
-    ("torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)",
-     "functools.reduce(lambda a, b: (a + b) / 2, [net(x).softmax(1) for net in self.nets])",
-     "You average two at a time, so that the last network counts as much as all others together. Add all of them, then "
-     "divide by their number."),
     ("nn.ModuleList(nets)", "nn.ModuleList(copy.deepcopy(nets))",
      "Your module owns copies of the networks. When it is trained, the networks themselves stay as they were."),
     ("nn.ModuleList(nets)", "list(nets)",
