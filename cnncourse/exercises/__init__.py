@@ -1003,6 +1003,8 @@ def written(value) -> str | None:
             text += "" if any(c in text for c in ".enf") else ".0"
         elif isinstance(value, np.generic):
             text = written(value.item())
+        elif type(value) is nn.Flatten:
+            text = "nn.Flatten()"
         elif isinstance(value, int | str | None):
             text = repr(value)
     return text if text and len(text) <= 220 else None
