@@ -142,7 +142,7 @@ def test_a_class_whose_forward_forgets_to_return_is_told_so():
 
 def test_an_answer_that_returns_nothing_in_some_cases_is_told_which():
     result = images.upright.judge(lambda image, turn: image.flip(1, 2) if turn == 3 else None, random.Random(0))
-    assert result.outcome == "wrong" and "orientation = `1`: your answer is `None`" in result.message
+    assert result.outcome == "wrong" and ", 1)`: your answer is `None`" in result.message
 
 
 @each

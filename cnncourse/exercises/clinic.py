@@ -6,6 +6,7 @@ symptom and leave the program wrong.
 
 import io
 import math
+import re
 import zipfile
 from contextlib import suppress
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.resnet import Basic, zero_padding
-from . import WrongForm, behaviour, exercise, named, same, tensors
+from . import WrongForm, behaviour, exercise, named, same, tensors, told
 
 batch_size = 16  # a setting of the notebook: a program that reads it from there must find it here too
 
@@ -615,7 +616,8 @@ cells.mistakes_as_edits(
           cases=lambda rng: [(made(rng, nn.Linear, 6, 3), made(rng, torch.randn, 8, 6),
                               torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]), n)
                              for n in (4, rng.randint(2, 3), rng.randint(5, 6))] + [
-              (made(rng, nn.Linear, 3, 3), 8 * torch.eye(3), torch.arange(3), 12)])  # the loss falls to nearly 0
+              (made(rng, nn.Linear, 3, 3), 4 * torch.eye(3), torch.arange(3), 12)],  # the loss falls far
+          observe=lambda history, *case: as_tensor(history))
 def losses(model, images, labels, epochs):
     """Trains `model` for `epochs` steps of gradient descent with learning rate 0.1, each on all images. Returns the
     loss before each step."""
@@ -1179,7 +1181,7 @@ def tensors_of(value, net, batches):
     if not isinstance(value, list | tuple) or not all(isinstance(out, torch.Tensor) for out in value):
         raise WrongForm("A list of tensors is asked for, one for each batch.")
     return {"the number of tensors": len(value), "tensors that carry a graph": sum(out.requires_grad for out in value),
-            "the logits": [out.detach() for out in value]}
+            "their type": sorted({str(out.dtype) for out in value}), "the logits": [out.detach() for out in value]}
 
 
 @exercise(minutes=4, level="medium",
@@ -1229,13 +1231,17 @@ def found_in_file(content, net):
         if not zipfile.is_zipfile(io.BytesIO(content)):
             raise WrongForm("`torch.load` reads what `torch.save` has written, and your file is none of that. Did "
                             "`pickle` write it?") from None
-        return {"loading it raises": type(error).__name__}
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        raise WrongForm(f"On another machine `torch.load` refuses your file: it holds `{code[1]}`, the name of a piece "
+                        "of code. A state dict holds tensors and their names." if code else
+                        f"`torch.load` does not read your file: {told(error)}") from None
     if keys.unexpected_keys and not loaded.keys() & fresh.state_dict().keys():
         raise WrongForm(f"No name in your file fits: it holds `{keys.unexpected_keys[0]}`, and the network wants "
                         f"`{keys.missing_keys[0]}`. Save the state dict as it is, under no key of your own.")
     with torch.no_grad():
         return {"tensors without a value": ", ".join(keys.missing_keys),
                 "names that do not fit": ", ".join(keys.unexpected_keys),
+                "the number of batches that were measured": fresh[2].num_batches_tracked.item(),
                 "the output in evaluation": fresh.eval()(torch.ones(2, 3, 6, 6))}
 
 

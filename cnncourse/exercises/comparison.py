@@ -369,7 +369,7 @@ def teams(rng):
           hints=("Two things: how the module keeps the networks, and what it averages.",
                  "In `nn.ModuleList(nets)` PyTorch finds the parameters of the networks; in a plain list it does not.",
                  "`forward`: `torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)`"),
-          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(2, 4)) | {
+          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(1, 4)) | {
               "copies of the networks": sum(isinstance(m, Member) and m.copies > 1 for m in net.modules())})
 def ensemble(nets):
     """One module of several networks: for images x it returns the mean of their softmax probabilities, N x classes. The

@@ -314,7 +314,7 @@ def frozen(net, _):
                  "A parameter with `requires_grad = False` gets no gradient, and an optimizer leaves it alone.",
                  "`net.requires_grad_(False)` turns all off (mind the underscore at its end); then "
                  "`net.head.requires_grad_(True)`. Return the network at the end."),
-          cases=lambda rng: [(small(rng.randint(3, 6), rng.randint(2, 5), bricks),) for bricks in (1, 2)],
+          cases=lambda rng: [(small(rng.randint(3, 6), rng.randint(2, 5), bricks),) for bricks in (1, 3)],
           observe=frozen)
 def freeze(net):
     """Freeze the network except for its last layer, `net.head`, and return it: training changes the weight and the bias
@@ -328,7 +328,7 @@ def small(width: int, classes: int, bricks: int) -> nn.Sequential:
     """The layers of one brick stand directly in the features, those of more deeper."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(width)
-        layers = [nn.Sequential(nn.Conv2d(n, width, 3), nn.BatchNorm2d(width), nn.ReLU()) for n in (3, width)[:bricks]]
+        layers = [nn.Sequential(nn.Conv2d(n, width, 3), nn.BatchNorm2d(width), nn.ReLU()) for n in (3, width, width)[:bricks]]
         layers = layers[0] if bricks == 1 else layers
         return nn.Sequential(OrderedDict(
             features=nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), head=nn.Linear(width, classes)))

@@ -13,7 +13,7 @@ def maps(rng):
     generator = torch.Generator().manual_seed(rng.randrange(10**6))
     sizes = ((2, 3, 8, 8), 5), ((3, 2, 7, 9), 8), ((1, 1, 1, 4), 1 + 2 * rng.randint(1, 3)), ((2, 4, 3, 5), 4)
     sizes += ((2, n := rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)), n + 2 * rng.randint(1, 3)),
-    return [(torch.randn(size, generator=generator, requires_grad=True), n_out) for size, n_out in sizes]
+    return [(torch.randn(size, generator=generator).mul_(10).requires_grad_(), n_out) for size, n_out in sizes]
 
 
 @exercise(minutes=8, level="medium",
