@@ -484,6 +484,19 @@ def test_parameters_and_channels_that_differ_are_told():
         assert message in two.judge(answer, random.Random()).message
 
 
+def test_channels_in_another_order_are_told():
+    @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(2, n, 3, 4)))
+    def plain(n):
+        return nn.Conv2d(n, 4, 1)
+
+    class Turned(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x).roll(1, 1)
+
+    message = plain.judge(lambda n: Turned(n, 4, 1), random.Random()).message
+    assert "yours stand in the places 3, 0, 1, 2 of the right one." in message
+
+
 def test_merged_layers_do_what_several_layers_do():
     class Several(nn.Module):
         def __init__(self, *sizes):
@@ -563,9 +576,14 @@ def test_what_a_call_leaves_behind_is_compared_too():
         torch.autograd.set_detect_anomaly(True)
         return min(values)
 
+    def seeds(values, net):
+        torch.manual_seed(5)
+        return min(values)
+
     for answer, message in ((sorts, "changes its argument `values`"), (evaluates, "changed: whether it trains or"),
                             (switches_off, "no gradients are computed any more"),
-                            (looks_for_anomalies, "looks for anomalies in the whole program")):
+                            (looks_for_anomalies, "looks for anomalies in the whole program"),
+                            (seeds, "follow from a seed that you have set")):
         result = smallest.judge(answer, random.Random())
         assert result.outcome == "wrong" and message in result.message
     assert torch.is_grad_enabled() and not torch.is_anomaly_enabled()
@@ -614,6 +632,20 @@ def test_an_error_of_the_answers_own_is_told_with_its_line_and_the_call():
     assert product.judge(answer, random.Random()).message == (
         "Your program raised IndexError: list index out of range.\n\nIt was raised in `return n * m[7]`. "
         "The call was `product(2, [0.5])`.")
+
+
+def test_an_error_names_a_mistake_only_where_the_cases_before_it_agree():
+    @exercise(1, "easy", (), lambda rng: [(2,), (0,)])
+    def inverse(n):
+        return 1 / n if n else 0
+
+    @inverse.mistake
+    def always(n):
+        """You divide by zero."""
+        return 1 / n
+
+    assert inverse.judge(lambda n: 1 / n, random.Random()).message == "You divide by zero."
+    assert "You divide by zero" not in inverse.judge(lambda n: 3 / n, random.Random()).message
 
 
 def test_a_result_with_too_many_parts_is_told_which():
