@@ -644,8 +644,8 @@ def test_an_error_names_a_mistake_only_where_the_cases_before_it_agree():
         """You divide by zero."""
         return 1 / n
 
-    assert inverse.judge(lambda n: 1 / n, random.Random()).message == "You divide by zero."
-    assert "You divide by zero" not in inverse.judge(lambda n: 3 / n, random.Random()).message
+    for answer, named in ((lambda n: 1 / n, True), (lambda n: 3 / n, False)):
+        assert (inverse.judge(answer, random.Random()).message == "You divide by zero.") == named
 
 
 def test_a_result_with_too_many_parts_is_told_which():
