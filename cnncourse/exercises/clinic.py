@@ -763,7 +763,8 @@ def to_paste():
                  "Undo the mean with `* len(labels)` before you add, and divide by the number of images at the end."),
           cases=lambda rng: [made(rng, lambda sizes=sizes: (nn.Sequential(nn.Flatten(), nn.Linear(108, 4)).eval(),
                                                             batches_of(*sizes)))
-                             for sizes in ((8, 8, rng.randint(2, 5)), (6, 1), (20,))] + [(nn.Flatten(), to_paste())],
+                             for sizes in ((8, 8, rng.randint(2, 5)), (6, 1), (20,))] + [
+              (nn.Flatten().eval(), to_paste())],
           observe=as_tensor)
 def mean_loss(net, batches):
     """The mean cross-entropy over all images of all batches, as a number. The last batch may be smaller."""
@@ -1224,6 +1225,7 @@ def found_in_file(content, net):
     if not content:
         raise WrongForm("Your file is empty. Was it saved somewhere else, or read at its end? `getvalue()` gives all.")
     fresh = network_with_batchnorm()
+    fresh[2].reset_running_stats()
     try:
         loaded = torch.load(io.BytesIO(content), weights_only=True)
         keys = fresh.load_state_dict(loaded, strict=False)
