@@ -214,7 +214,7 @@ def near_the_middle(rng):
     large = rng.randint(20, 30)
     return [(middle - n,) for n in off] + [(middle + 1,), (middle + 30,), (tower(large) + 1,), (tower(large) - 1,),
                                            ((tower(large) + tower(large + 1)) // 2 - 100,)] + [
-        (tower(n),) for n in (1, 150, 260)]  # a search may end too early; more would take who builds the networks too long
+        (tower(n),) for n in (1, 150, 260)]  # a search may end too early; who builds each network needs time
 
 
 @exercise(minutes=10, level="medium",
