@@ -455,7 +455,8 @@ deep.as_it_came("convolution = nn.Conv2d(n_in, width, 3, padding=1)\n        ", 
                 "[convolution,", "[nn.Conv2d(n_in, width, 3, padding=1),")
 deep.mistakes_as_edits(
     ("layers += [convolution, nn.ReLU()]", "layers += [convolution]",
-     "The ReLUs are gone. Then the sixteen convolutions are one linear map: each is followed by a ReLU."),
+     "A ReLU follows none of your convolutions. Without one the sixteen are a single linear map, and no other function "
+     "is asked for."),
     ("range(16)", "range(6)",
      "A network of six convolutions learns, that is true. But the task is a deep one: you have removed the patient. "
      "Let the signal through all sixteen."),

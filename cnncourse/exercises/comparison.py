@@ -222,7 +222,7 @@ def near_the_middle(rng):
                  "4 width.",
                  "`conv_parameters` and `linear_parameters` count one layer each, with biases. Then try one width "
                  "after the other.",
-                 "`min(range(1, 500), key=lambda width: abs(count(width) - target))`"),
+                 "`min(range(1, 1000), key=lambda width: abs(count(width) - target))`"),
           cases=near_the_middle)
 def matching_width(target):
     """The width whose number of parameters is nearest to `target`. The network: three 3x3 convolutions with `width`,
@@ -232,18 +232,18 @@ def matching_width(target):
         channels = (3, width, 2 * width, 4 * width)
         convolutions = sum(conv_parameters(a, b, 3) for a, b in zip(channels, channels[1:], strict=False))
         return convolutions + linear_parameters(4 * width, 10)
-    return min(range(1, 500), key=lambda width: abs(count(width) - target))
+    return min(range(1, 1000), key=lambda width: abs(count(width) - target))
 
 
 matching_width.mistakes_as_edits(
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
-     "max(width for width in range(1, 500) if count(width) <= target)",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
+     "max(width for width in range(1, 1000) if count(width) <= target)",
      "You took the largest width that stays below the target. The next one may be nearer."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
-     "min(width for width in range(1, 500) if count(width) >= target)",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
+     "min(width for width in range(1, 1000) if count(width) >= target)",
      "You took the first width that reaches the target. The one before may be nearer."),
     (" + linear_parameters(4 * width, 10)", "", "Your count leaves out the linear layer at the end."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))", "max(1, round(16 * target / count(16)))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))", "max(1, round(16 * target / count(16)))",
      "You took the parameters to grow in proportion to the width. Both ends of a convolution grow with it: twice the "
      "width has nearly four times the parameters."),
     ("conv_parameters(a, b, 3)", "conv_parameters(3, b, 3)",
@@ -263,18 +263,18 @@ matching_width.mistakes_as_edits(
      "All your layers have `width` outputs. They have `width`, 2 `width` and 4 `width`."),
     ("abs(count(width) - target)", "max(count(width) / target, target / count(width))",
      "You took the width whose count is nearest as a ratio. Nearest means the smallest difference."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
-     "count(min(range(1, 500), key=lambda width: abs(count(width) - target)))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
+     "count(min(range(1, 1000), key=lambda width: abs(count(width) - target)))",
      "This is the number of parameters. Asked is the width."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))", "max(1, round((target / 90) ** 0.5))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))", "max(1, round((target / 90) ** 0.5))",
      "You took the parameters to be 90 times the square of the width. The other terms count as well: biases, the first "
      "convolution, the linear layer."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
      "max(1, round((-74 + (74**2 + 360 * (target - 10)) ** 0.5) / 180))",
      "You solve for the width and round it. Between two widths the parameters grow faster and faster, so the nearest "
      "width is not always the one with the nearest number of parameters: compare the numbers."),
-    ("range(1, 500)", "range(2, 500, 2)", "You tried even widths only. Odd ones are allowed."),
-    ("range(1, 500)", "range(1, 20)", "Your search ends too early: the width may be larger."))
+    ("range(1, 1000)", "range(2, 1000, 2)", "You tried even widths only. Odd ones are allowed."),
+    ("range(1, 1000)", "range(1, 20)", "Your search ends too early: the width may be larger."))
 
 
 def answers(rng, ranks, classes):
