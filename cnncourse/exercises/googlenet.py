@@ -348,8 +348,8 @@ def features_and_classes(rng, height, width):
           hints=("Each position has a vector of channels. What does the linear layer make of it, for one class?",
                  "The votes for a class are the channels, weighted by the row of the class and added up.",
                  "Subtract the two rows first. Then weight with `[:, None, None]` and sum over axis 0."),
-          cases=lambda rng: [(torch.tensor([[[1.0, 2.0, 0.5]], [[0.0, 1.0, 3.0]]]),  # of both signs
-                              torch.tensor([[1.0, -1.0], [-0.5, 0.5], [2.0, 0.25]]), 0, 1),
+          cases=lambda rng: [*((torch.tensor([[[1.0, 2.0, 0.5]], [[0.0, 1.0, 3.0]]]),  # (0, 1): of both signs
+                                torch.tensor([[1.0, -1.0], [-0.5, 0.5], [2.0, 0.25]]), label, 1) for label in (0, 2)),
                              *(features_and_classes(rng, *sides) for sides in ((1, 2), (3, 1), (5, 7)))])
 def speaks_for(features, weight, label, other):
     """At each position of the last map: votes for `label` less votes for `other`.
