@@ -456,9 +456,11 @@ class Behaviour(dict):
                 "normalisation over the batch, or `self.training`.")
         mine, others = self[key], right[key]
         if isinstance(mine, Tensor) and mine.ndim > 2 and mine.shape == others.shape:
-            order = [next((d for d in range(mine.shape[1]) if same(mine[:, c], others[:, d])), None)
-                     for c in range(mine.shape[1])]
-            if None not in order and len(set(order)) == len(order) and order != sorted(order):
+            order, free = [], list(range(mine.shape[1]))
+            for c in range(mine.shape[1]):  # some may be equal, such as those that a ReLU has set to zero
+                order += [d for d in free if same(mine[:, c], others[:, d])][:1]
+                free = [d for d in free if d not in order]
+            if not free and order != sorted(order):
                 return ("The channels that come out are the right ones in another order: yours stand in the places "
                         f"{', '.join(map(str, order))} of the right one.")
         for kind in ("", "BatchNorm"):  # where an activation is a function and no layer, the normalisations alone
