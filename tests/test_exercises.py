@@ -142,7 +142,7 @@ def test_a_class_whose_forward_forgets_to_return_is_told_so():
 
 def test_an_answer_that_returns_nothing_in_some_cases_is_told_which():
     result = images.upright.judge(lambda image, turn: image.flip(1, 2) if turn == 3 else None, random.Random(0))
-    assert result.outcome == "wrong" and "orientation = `1`: your answer is `None`" in result.message
+    assert result.outcome == "wrong" and ", 1)`: your answer is `None`" in result.message
 
 
 @each
@@ -501,6 +501,19 @@ def test_parameters_and_channels_that_differ_are_told():
         assert message in two.judge(answer, random.Random()).message
 
 
+def test_channels_in_another_order_are_told():
+    @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(2, n, 3, 4)))
+    def plain(n):
+        return nn.Conv2d(n, 4, 1)
+
+    class Turned(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x).roll(1, 1)
+
+    message = plain.judge(lambda n: Turned(n, 4, 1), random.Random()).message
+    assert "yours stand in the places 3, 0, 1, 2 of the right one." in message
+
+
 def test_merged_layers_do_what_several_layers_do():
     class Several(nn.Module):
         def __init__(self, *sizes):
@@ -589,9 +602,14 @@ def test_what_a_call_leaves_behind_is_compared_too():
         torch.autograd.set_detect_anomaly(True)
         return min(values)
 
+    def seeds(values, net):
+        torch.manual_seed(5)
+        return min(values)
+
     for answer, message in ((sorts, "changes its argument `values`"), (evaluates, "changed: whether it trains or"),
                             (switches_off, "no gradients are computed any more"),
-                            (looks_for_anomalies, "looks for anomalies in the whole program")):
+                            (looks_for_anomalies, "looks for anomalies in the whole program"),
+                            (seeds, "follow from a seed that you have set")):
         result = smallest.judge(answer, random.Random())
         assert result.outcome == "wrong" and message in result.message
     assert torch.is_grad_enabled() and not torch.is_anomaly_enabled()
@@ -671,6 +689,20 @@ def test_a_network_that_is_given_is_not_cut_to_explain_an_error():
         net(x).detach().sum().backward()
 
     assert slope.judge(cut, random.Random()).message.startswith("`backward()` finds no way back to the weights")
+
+
+def test_an_error_names_a_mistake_only_where_the_cases_before_it_agree():
+    @exercise(1, "easy", (), lambda rng: [(2,), (0,)])
+    def inverse(n):
+        return 1 / n if n else 0
+
+    @inverse.mistake
+    def always(n):
+        """You divide by zero."""
+        return 1 / n
+
+    for answer, named in ((lambda n: 1 / n, True), (lambda n: 3 / n, False)):
+        assert (inverse.judge(answer, random.Random()).message == "You divide by zero.") == named
 
 
 def test_a_result_with_too_many_parts_is_told_which():

@@ -149,11 +149,12 @@ class Exercise:
             kind = "class" if isinstance(self.function, type) else "function"
             return Result("wrong", f"`{self.function.__name__}` must be a {kind}, not {describe(answer)}. "
                                    f"Give `check` the {kind} itself, without calling it.")
-        outcome, found = within(SECONDS, partial(self.observations, answer, cases))
+        found = []
+        outcome, error = within(SECONDS, lambda: found.extend(self.each_observation(answer, cases)))
         if outcome == "late":
             return Result("wrong", f"There was no answer after {SECONDS} seconds. Is there a loop that never ends?")
         if outcome == "error":
-            return self.of_error(answer, cases, found)
+            return self.of_error(answer, cases, error)
         values = [value for value, _ in found]
         if all(value is None or isinstance(value, Behaviour) and not value for value in values):
             if not worked_on(answer):
@@ -457,6 +458,15 @@ class Behaviour(dict):
             return self.other_layer(right) or (
                 "Your network is right in evaluation and does something else in training. Look for a dropout, a "
                 "normalisation over the batch, or `self.training`.")
+        mine, others = self[key], right[key]
+        if isinstance(mine, Tensor) and mine.ndim > 2 and mine.shape == others.shape:
+            order, free = [], list(range(mine.shape[1]))
+            for c in range(mine.shape[1]):  # some may be equal, such as those that a ReLU has set to zero
+                order += [d for d in free if same(mine[:, c], others[:, d])][:1]
+                free = [d for d in free if d not in order]
+            if not free and order != sorted(order):
+                return ("The channels that come out are the right ones in another order: yours stand in the places "
+                        f"{', '.join(map(str, order))} of the right one.")
         for kind in ("", "BatchNorm"):  # where an activation is a function and no layer, the normalisations alone
             mine, others = (Counter(text for m in net.modules() if not list(m.children())
                                     and (text := layer_text(m)).startswith(kind)) for net in (self.net, right.net))
@@ -849,6 +859,9 @@ SWITCHES = {  # of the whole program: how each is read and set, and what it mean
                       "block ends."),
     "the dtype": (torch.get_default_dtype, torch.set_default_dtype,
                   "new tensors have another type in the whole program."),
+    "the seed": (torch.initial_seed, torch.manual_seed,
+                 "all random numbers of the program follow from a seed that you have set. Leave `manual_seed` to "
+                 "whoever calls your function."),
     "anomalies": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly,
                   "PyTorch looks for anomalies in the whole program, which makes it slow."),
     "algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms,
@@ -1010,6 +1023,8 @@ def written(value) -> str | None:
             text += "" if any(c in text for c in ".enf") else ".0"
         elif isinstance(value, np.generic):
             text = written(value.item())
+        elif type(value) is nn.Flatten:
+            text = "nn.Flatten()"
         elif isinstance(value, int | str | None):
             text = repr(value)
     return text if text and len(text) <= 220 else None

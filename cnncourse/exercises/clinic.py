@@ -6,6 +6,7 @@ symptom and leave the program wrong.
 
 import io
 import math
+import re
 import zipfile
 from contextlib import suppress
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models.resnet import Basic, zero_padding
-from . import WrongForm, behaviour, exercise, named, same, tensors
+from . import WrongForm, behaviour, exercise, named, same, tensors, told
 
 batch_size = 16  # a setting of the notebook: a program that reads it from there must find it here too
 
@@ -27,8 +28,8 @@ def made(rng, build, *arguments):
 
 
 def leaves(rng, *shapes):
-    """Random tensors that want a gradient."""
-    return [made(rng, torch.randn, *shape).requires_grad_() for shape in shapes]
+    """Random tensors that want a gradient, so large that a cut far above zero shows."""
+    return [made(rng, torch.randn, *shape).mul_(10).requires_grad_() for shape in shapes]
 
 
 def sized(net, x):
@@ -195,7 +196,7 @@ vgg_for.mistakes_as_edits(
                  "`view` is told the number of rows, and fits the columns to it. Who tells it?",
                  "The number of images is `len(maps)`; or let `maps.flatten(1)` keep the first axis as it is."),
           cases=lambda rng: [tuple(leaves(rng, (n, *sides), (math.prod(sides), classes))) for n, sides, classes in (
-              *((n, (4, 4, 4), 10) for n in (8, 16, rng.randint(2, 7), 1, 20)), (3, (2, 3, 5), 7))])
+              *((n, (4, 4, 4), 10) for n in (8, 16, rng.randint(2, 7), 1, 20)), (3, (2, 3, 5), 7), (3, (1, 2, 1), 2))])
 def logits(maps, weight):
     """The last layer by hand: each image's maps, C x H x W, written in one row, times the matrix `weight`. One row
     comes out for each image, however many there are."""
@@ -292,6 +293,8 @@ added.mistakes_as_edits(
     ("(residual + shortcut).relu()", "residual + shortcut", "The ReLU after the sum is lost."),
     ("(residual + shortcut).relu()", "residual + shortcut.relu()",
      "The ReLU went to the shortcut alone. It belongs to the sum, as it came."),
+    ("(residual + shortcut).relu()", "residual.relu() + shortcut.relu()",
+     "There is a ReLU on each summand. One ReLU follows the sum, as it came."),
     ("(residual + shortcut).relu()", "residual.relu() + shortcut",
      "The ReLU stands before the sum. It belongs to the sum, as it came."),
     ("return (residual + shortcut)", "return residual",
@@ -341,6 +344,8 @@ Block.mistakes_as_edits(
      "come back. Ask why it was too small."),
     ("(self.residual(x) + self.shortcut(x)).relu()", "self.residual(x).relu() + self.shortcut(x)",
      "The ReLU stands before the sum. It follows the sum."),
+    ("(self.residual(x) + self.shortcut(x)).relu()", "(self.residual(x).relu() + self.shortcut(x)).relu()",
+     "A second ReLU stands at the end of the residual, so that it can only add. The one after the sum is enough."),
     ("(self.residual(x) + self.shortcut(x)).relu()", "self.residual(x) + self.shortcut(x)",
      "The ReLU after the sum is missing."),
     ("3, stride", "3", "1, stride", "1",
@@ -408,13 +413,13 @@ def at_the_start(net, width):
     hooks = [layer.register_forward_hook(remember) for layer in convolutions]
     with torch.no_grad():
         differ = amount(net.double().train()(pictures))  # float32 rounds the smallest to 0
-    arrives = amount(outputs[-1]) if outputs else "nothing"
+    arrives = amount(min(read, key=lambda values: values.std(dim=0).max())) if read else "nothing"
     outputs.clear()
     read.clear()
     logits = net.eval()(pictures)
     for hook in hooks:
         hook.remove()
-    gradients = torch.autograd.grad(logits.sum(), outputs) if logits.requires_grad else []
+    gradients = torch.autograd.grad(logits.sum(), outputs) if outputs and logits.requires_grad else []
     return {"the number of 3x3 convolutions": len(convolutions),
             "their output channels": sorted({layer.out_channels for layer in convolutions}),
             "the number of those that a ReLU follows": sum((g == 0).float().mean().item() > 0.01 for g in gradients),
@@ -422,7 +427,7 @@ def at_the_start(net, width):
             and not all(torch.equal(there, here.relu()) for there, here in zip(read[1:], outputs, strict=False)),
             "the number of classes": logits.shape[1],
             "what the logits of different images differ by": differ,
-            "what of it the last convolution still sees": arrives,
+            "what of it every convolution sees": arrives,
             "whether the same image has the same logits twice": torch.equal(logits, net(pictures))}
 
 
@@ -450,7 +455,8 @@ deep.as_it_came("convolution = nn.Conv2d(n_in, width, 3, padding=1)\n        ", 
                 "[convolution,", "[nn.Conv2d(n_in, width, 3, padding=1),")
 deep.mistakes_as_edits(
     ("layers += [convolution, nn.ReLU()]", "layers += [convolution]",
-     "The ReLUs are gone. Then the sixteen convolutions are one linear map: each is followed by a ReLU."),
+     "A ReLU follows none of your convolutions. Without one the sixteen are a single linear map, and no other function "
+     "is asked for."),
     ("range(16)", "range(6)",
      "A network of six convolutions learns, that is true. But the task is a deep one: you have removed the patient. "
      "Let the signal through all sixteen."),
@@ -476,12 +482,13 @@ def weights_and_biases(net, width):
                   f"in convolution {i}, whether that is 0.01": 0.009 < deviation < 0.011,
                   f"in convolution {i}, the mean of the weights": round(layer.weight.mean().item(), 2) + 0.0,
                   f"in convolution {i}, the mean of the biases": round(layer.bias.mean().item(), 1) + 0.0}
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.fill_(0.5)  # as if training had moved it
-        net(torch.randn(1, 3, 12, 12))
-    kept = all((parameter == 0.5).all() for parameter in net.parameters())
-    found["what training has learned after one more forward pass"] = "kept" if kept else "lost"
+    for which in ("one", "a second"):
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.fill_(0.5)  # as if training had moved it
+            net(torch.randn(1, 3, 12, 12))
+        kept = all((parameter == 0.5).all() for parameter in net.parameters())
+        found[f"what training has learned after {which} more forward pass"] = "kept" if kept else "lost"
     seen = behaviour(net, torch.randn(2, 3, 12, 13)) if kept else {}
     return seen and {**found, **seen} or found
 
@@ -515,6 +522,10 @@ Tower.mistakes_as_edits(
     ("        self.initialise()\n", "", "return self.second", "self.initialise()\n        return self.second",
      "The method is called in `forward`. So every forward pass draws new weights, and what a step of training has "
      "learned is lost at the next image."),
+    ("        self.initialise()\n", "        self.fresh = True\n", "return self.second",
+     "if self.fresh:\n            self.initialise()\n        self.fresh = False\n        return self.second",
+     "The method runs at the first forward pass. Weights that were loaded before it, or looked at, are not those. It "
+     "belongs to `__init__`, where the layers are made."),
     (", (self.second, 1.0)", ",",
      "The second convolution still has the weights that PyTorch gave it. Was the method called before that layer was "
      "there, or does it leave that layer out?"),
@@ -530,7 +541,8 @@ Tower.mistakes_as_edits(
     ("nn.init.normal_(layer.weight, std=0.01)", "nn.init.constant_(layer.weight, 0.01)",
      "All weights are 0.01. They are random, with mean 0 and *deviation* 0.01."),
     ("nn.init.normal_(layer.weight, std=0.01)", "nn.init.uniform_(layer.weight, -0.01, 0.01)",
-     "Numbers spread evenly from -0.01 to 0.01 have a deviation of 0.006. The method that the program holds is right."),
+     "Your weights have a deviation of about 0.006, as numbers have that are spread evenly from -0.01 to 0.01, or cut "
+     "off there. The method that the program holds is right."),
     ("self.second(self.first(x).relu()).relu()", "self.second(self.first(x).relu())",
      "The ReLU behind the second convolution is gone. `forward` was right as it came."),
     ("self.first(x).relu()", "self.first(x)",
@@ -543,7 +555,9 @@ Tower.mistakes_as_edits(
 def two_runs(cells):
     """Sum and number of batches when the cells run, and when those after the first run again with smaller batches; and
     the sum when the last one runs once more by itself."""
-    images, size = torch.randn(26), 8  # the last batch is smaller
+    if not isinstance(cells, list | tuple) or len(cells) != 3 or not all(isinstance(cell, str) for cell in cells):
+        raise WrongForm("Three cells are asked for, as a list of three texts, so that each can be run by itself.")
+    images, size = torch.randint(1, 9, (1003,)).float(), 7  # the last batch is smaller
     kernel, seen = {"images": images, "batch_size": size}, {}
     for run, again in (("first", cells), ("second", cells[1:])):
         for cell in again:
@@ -583,7 +597,7 @@ cells.mistakes_as_edits(
     ("for batch", r"def add(total):\n    for batch", '"    total', '"        total', "item()", r"item()\nadd(total)",
      "A function keeps its loop variable to itself, which is a good idea. It keeps its sum to itself too: `total` in "
      "the notebook stays 0."),
-    ("images, batch_size", "images, 8",
+    ("images, batch_size", "images, 16",
      "The size of the batches is a number now. When `batch_size` changes, the loader does not hear of it."),
     ("images, batch_size", "images, batch_size, drop_last=True",
      "The last batch is dropped where it is smaller. The sum is over all images."),
@@ -602,7 +616,9 @@ cells.mistakes_as_edits(
                  "`network` is `model`, `num_epochs` is `epochs`, and `loss_history` is `history`."),
           cases=lambda rng: [(made(rng, nn.Linear, 6, 3), made(rng, torch.randn, 8, 6),
                               torch.tensor([0, 1, 2, 0, 1, 2, 0, 1]), n)
-                             for n in (4, rng.randint(2, 3), rng.randint(5, 6))])
+                             for n in (4, rng.randint(2, 3), rng.randint(5, 6))] + [
+              (made(rng, nn.Linear, 3, 3), 8 * torch.eye(3), torch.arange(3), 12)],  # the loss falls to nearly 0
+          observe=lambda history, *case: as_tensor(history))
 def losses(model, images, labels, epochs):
     """Trains `model` for `epochs` steps of gradient descent with learning rate 0.1, each on all images. Returns the
     loss before each step."""
@@ -686,8 +702,8 @@ def seen_of_head(head, channels, size, classes):
             seen[f"the output for a batch of {n}"] = head(torch.randn(n, channels, size, size)).detach()
         except Exception:
             seen[f"the output for a batch of {n}"] = "an error"
-    for side in (size - 1, size + 1):
-        maps, fits = torch.randn(size**2, channels, side, side, requires_grad=True), "as asked"
+    for sides in ((size - 1, size - 1), (size + 1, size + 1), (size, size + 1), (size - 1, size)):
+        maps, fits = torch.randn(size**2, channels, *sides, requires_grad=True), "as asked"
         with suppress(Exception):  # the linear layer refuses them, as it should
             rows = head(maps)
             if not isinstance(rows, Tensor):
@@ -696,7 +712,7 @@ def seen_of_head(head, channels, size, classes):
                 fits = f"{len(rows)} rows for {len(maps)} images"
             elif not rows.requires_grad or not torch.autograd.grad(rows.sum(), maps)[0].all():
                 fits = "rows on which some pixels have no effect"
-        seen[f"what comes out for maps of {side} x {side}, an error or one row for each image"] = fits
+        seen[f"what comes out for maps of {sides[0]} x {sides[1]}, an error or one row for each image"] = fits
     return seen
 
 
@@ -736,13 +752,20 @@ FlatHead.mistakes_as_edits(
 
 # 15. A loss that is a hundred times too small
 
+def to_paste():
+    """Two small batches of images, 3 x 1 x 1, and labels. With `nn.Flatten()` as network the pixels are the logits."""
+    images = torch.tensor([[0.0, 1.0, 3.0], [2.0, 0.0, 1.0], [0.0, 2.0, 0.0]])[..., None, None]
+    return [(images[:2], torch.tensor([1, 0])), (images[2:], torch.tensor([2]))]
+
+
 @exercise(minutes=4, level="easy",
           hints=("What does `F.cross_entropy` return for a batch: a sum or a mean?",
                  "A sum of means, divided by a number of images: the units do not fit.",
                  "Undo the mean with `* len(labels)` before you add, and divide by the number of images at the end."),
           cases=lambda rng: [made(rng, lambda sizes=sizes: (nn.Sequential(nn.Flatten(), nn.Linear(108, 4)).eval(),
                                                             batches_of(*sizes)))
-                             for sizes in ((8, 8, rng.randint(2, 5)), (6, 1), (20,))],
+                             for sizes in ((8, 8, rng.randint(2, 5)), (6, 1), (20,))] + [
+              (nn.Flatten().eval(), to_paste())],
           observe=as_tensor)
 def mean_loss(net, batches):
     """The mean cross-entropy over all images of all batches, as a number. The last batch may be smaller."""
@@ -815,6 +838,15 @@ standardised.mistakes_as_edits(
     ("training / 255", "images / 255",
      "The numbers are measured on `images` themselves. Then the same photograph looks different in another batch, "
      "and the network meets test images that were shifted in another way than those it learned from."),
+    ("pixels = training / 255", "pixels = torch.cat([training, images]) / 255",
+     "The numbers are measured on the training images and on `images` together. Measure the training images alone."),
+    ("pixels.mean, pixels.std)", "pixels.mean, lambda dim: pixels.mean((2, 3)).std(0))",
+     "You divide by the deviation between the means of whole images. Take it over all pixels of all images."),
+    ("(images / 255 - mean) / std", "images / 255 / std - mean",
+     "You divide first and subtract the mean then. Subtract the mean first; the rest is divided."),
+    ("(images / 255 - mean) / std", "(images / 255 - pixels.amin((0, 2, 3)).reshape(3, 1, 1))"
+     " / (pixels.amax((0, 2, 3)) - pixels.amin((0, 2, 3))).reshape(3, 1, 1)",
+     "You stretch the pixels to the range from 0 to 1. Mean 0 and deviation 1 are asked for."),
     ("- mean) / std", "- 0.5) / 0.5",
      "A mean and a deviation of 0.5 only move the pixels to the range from -1 to 1. Nobody has measured that their "
      "mean is then 0: look at it channel by channel."),
@@ -858,7 +890,8 @@ standardised.mistakes_as_edits(
           cases=lambda rng: [(50 * made(rng, torch.randn, 2, c, 4, 5), n, alpha, beta, k)
                              for c, n, alpha, beta, k in ((9, 5, 3e-4, 0.75, 2.0), (9, 3, 1e-4, 0.75, 2.0),
                                                           (9, 7, 1e-4, 0.5, 1.5), (2, 5, 3e-4, 1.0, 1.0),
-                                                          (9, 3, 1e-4, 0.75, 0.5))])
+                                                          (9, 3, 1e-4, 0.75, 0.5))] + [
+              (torch.tensor([10.0, 20.0, 30.0]).reshape(1, 3, 1, 1), 3, 0.01, 0.75, 2.0)])  # to paste and run
 def response_norm(x, n, alpha, beta, k):
     """Local response normalisation as AlexNet's paper prints it: each value is divided by (k + alpha * s) ** beta,
     where s is the sum of the squares at the same pixel in n neighbouring channels."""
@@ -1049,6 +1082,10 @@ reported.mistakes_as_edits(
      "You round before you compare, and so choose an epoch that is worse in validation."),
     ("max(rows", "min(rows", "You chose the epoch that is worst in validation."),
     ('best["epoch"]', "rows.index(best)", "You return the place in the list, counted from 0. Asked is `epoch`."),
+    ('best["epoch"]', "rows.index(best) + 1",
+     "You return the place in the list, counted from 1. Asked is `epoch`: not every epoch need have a row."),
+    ('row["validation"]', 'row["validation"] - row["train"]',
+     "The distance between validation and training chooses. Choose by the validation accuracy alone."),
     ('best["epoch"], best["test"]', 'best["test"], best["epoch"]', "Both are right, but the epoch comes first."),
     ('best["test"]', 'sum(row["test"] for row in rows) / len(rows)',
      "The accuracy is the mean over all epochs. Report that of the chosen epoch."),
@@ -1068,8 +1105,9 @@ def accuracy_rows(rng):
 
 
 def second_best():
-    """Five epochs, of which the third is second in validation and in the test, and first in both together."""
-    rows = (1, 0.9, 0.5, 0.5), (2, 0.6, 0.9, 0.55), (3, 0.6, 0.85, 0.8), (4, 0.6, 0.5, 0.85), (5, 0.6, 0.5, 0.6)
+    """Every tenth of fifty epochs. The third row is second in validation and in the test, and first in both together,
+    and in validation less training; the first is first in training and validation together."""
+    rows = (10, 0.99, 0.84, 0.5), (20, 0.7, 0.9, 0.55), (30, 0.6, 0.85, 0.8), (40, 0.6, 0.5, 0.85), (50, 0.6, 0.5, 0.6)
     return [dict(zip(("epoch", "train", "validation", "test"), row, strict=True)) for row in rows]
 
 
@@ -1092,8 +1130,8 @@ def equal_rows(rng):
                  "it is validated?",
                  "`torch.no_grad()` switches gradients off. It does not change the mode.",
                  "`net.eval()` before the validation, and `net.train()` before the next epoch's first batch."),
-          cases=lambda rng: [made(rng, lambda: (network_with_batchnorm(), batches_of(6, 6), batches_of(9)[0],
-                                                       2, 0.1)) for _ in range(2)],
+          cases=lambda rng: [made(rng, lambda epochs, lr: (network_with_batchnorm(), batches_of(6, 6), batches_of(9)[0],
+                                                           epochs, lr), *case) for case in ((2, 0.1), (3, 0.2))],
           observe=as_tensor)
 def validation_losses(net, training, validation, epochs, lr):
     """Train for some epochs with SGD; after each, the loss on `validation`, one batch, in evaluation mode. All training
@@ -1119,6 +1157,8 @@ validation_losses.mistakes_as_edits(
      "back before the next epoch."),
     ("            optimizer.zero_grad()\n", "",
      "`zero_grad` is gone, so each step goes along the sum of all gradients so far."),
+    ("            optimizer.step()\n", "", "`step` is gone: the weights never move."),
+    ("net.parameters(), lr", "net.parameters(), 0.1", "The learning rate is 0.1, whatever `lr` says."),
     ("net.parameters(), lr", "net.parameters(), 0.01", "The learning rate is a number now. It is given: `lr`."),
     ("net.parameters(), lr", "net.parameters(), lr, momentum=0.9", "The optimizer has a momentum now."),
     ("net(validation[0]), validation[1])", "net(images), labels)",
@@ -1143,7 +1183,7 @@ def tensors_of(value, net, batches):
     if not isinstance(value, list | tuple) or not all(isinstance(out, torch.Tensor) for out in value):
         raise WrongForm("A list of tensors is asked for, one for each batch.")
     return {"the number of tensors": len(value), "tensors that carry a graph": sum(out.requires_grad for out in value),
-            "the logits": [out.detach() for out in value]}
+            "their type": sorted({str(out.dtype) for out in value}), "the logits": [out.detach() for out in value]}
 
 
 @exercise(minutes=4, level="medium",
@@ -1186,6 +1226,7 @@ def found_in_file(content, net):
     if not content:
         raise WrongForm("Your file is empty. Was it saved somewhere else, or read at its end? `getvalue()` gives all.")
     fresh = network_with_batchnorm()
+    fresh[2].reset_running_stats()
     try:
         loaded = torch.load(io.BytesIO(content), weights_only=True)
         keys = fresh.load_state_dict(loaded, strict=False)
@@ -1193,13 +1234,17 @@ def found_in_file(content, net):
         if not zipfile.is_zipfile(io.BytesIO(content)):
             raise WrongForm("`torch.load` reads what `torch.save` has written, and your file is none of that. Did "
                             "`pickle` write it?") from None
-        return {"loading it raises": type(error).__name__}
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        raise WrongForm(f"On another machine `torch.load` refuses your file: it holds `{code[1]}`, the name of a piece "
+                        "of code. A state dict holds tensors and their names." if code else
+                        f"`torch.load` does not read your file: {told(error)}") from None
     if keys.unexpected_keys and not loaded.keys() & fresh.state_dict().keys():
         raise WrongForm(f"No name in your file fits: it holds `{keys.unexpected_keys[0]}`, and the network wants "
                         f"`{keys.missing_keys[0]}`. Save the state dict as it is, under no key of your own.")
     with torch.no_grad():
         return {"tensors without a value": ", ".join(keys.missing_keys),
                 "names that do not fit": ", ".join(keys.unexpected_keys),
+                "the number of batches that were measured": fresh[2].num_batches_tracked.item(),
                 "the output in evaluation": fresh.eval()(torch.ones(2, 3, 6, 6))}
 
 
@@ -1297,7 +1342,9 @@ def dim_and_bright(n, brightest):
                  "Divide by 255; `net.eval()`; and let each batch count by its number of images."),
           cases=lambda rng: [(*made(rng, lambda n, brightest: (network_with_batchnorm(1, gain=10), *dim_and_bright(
               n, brightest)), rng.randint(17, 21), brightest), size)
-                             for size, brightest in ((4, 115), (8, 115), (8, 255))],
+                             for size, brightest in ((4, 115), (8, 115), (8, 255))] + [
+              (nn.Flatten(), torch.cat([255 * images for images, _ in to_paste()]).div(4).byte(),
+               torch.tensor([1, 0, 2]), 2)],
           observe=lambda pair, *case: {name: as_tensor(value) for name, value in
                                        named("the mean loss", "the accuracy")(pair).items()})
 def evaluation_report(net, images, labels, batch_size):

@@ -59,7 +59,11 @@ mean_and_deviation.mistakes_as_edits(
      "You squared the values themselves. Subtract the mean from each of them first."),
     ("mean = sum(values) / len(values)", "mean = sorted(values)[len(values) // 2]",
      "Your first number is the middle one of the sorted values, the median. The mean is asked for."),
-    ("mean, math.sqrt(variance)", "sorted(values)[len(values) // 2], math.sqrt(variance)",
+    ("math.sqrt(variance)", "sum(abs(value - mean) for value in values) / (len(values) - 1)",
+     "You added the distances from the mean without squaring them, or took the root of each square. Sum the squares, "
+     "divide, and take one root at the end."),
+    ("mean, math.sqrt(variance)",
+     "(sorted(values)[(len(values) - 1) // 2] + sorted(values)[len(values) // 2]) / 2, math.sqrt(variance)",
      "Your deviation is right. Your first number is the median; the mean is asked for."),
     ("mean, math.sqrt(variance)", "(max(values) + min(values)) / 2, math.sqrt(variance)",
      "Your deviation is right. Your first number is the middle between the smallest and the largest, not the mean."),
@@ -73,7 +77,7 @@ def contests(rng):
     return [([[0.92, 0.9], [0.88, 0.91], [0.88, 0.8], [0.5, 0.6], [0.75, 0.1]],),
             ([[0.25, 0.75], [0.5, 0.5], [0.75, 0.5], [0.5, 0.625], [0.875, 0.875], [0.25, 0.25]],), ([[0.5], [0.75]],),
             ([[0.25, 0.5], [0.75, 0.625], [0.5, 0.75], [0.375, 0.25]],),
-            ([[0.5, 0.25], [0.25, 0.5], [1.0, 0.75]],), ([[0.5, 0.499], [0.501, 0.502]],),
+            ([[0.5, 0.25], [0.5, 0.25], [1.0, 0.75]],), ([[0.5, 0.499], [0.501, 0.502]],),
             ([[0.875, 0.5], [0.625, 0.5625]],)] + [
         ([[rng.uniform(m - 0.1, m + 0.1) for _ in range(3)] for m in (0.5, 0.6, 0.7, 0.8)],) for _ in range(3)]
 
@@ -153,7 +157,7 @@ passing_pairs.mistakes_as_edits(
                  "Divide those by the MACs per image of the other network. Both see the same images in an epoch.",
                  "`epochs * macs // other_macs`: an epoch that does not fit completely is not begun."),
           cases=lambda rng: [(4, 10, 8), (10, 80, 30), (5, 20, 16), (7, 8, 10), (1, 3, 10), (3, 5, 5), (49, 1, 49),
-                             (900, 50, 2)] + [
+                             (900, 50, 2), (3, 59, 3)] + [
               (rng.randint(5, 20), rng.randint(40, 90) * 10**6, rng.randint(3, 30) * 10**6)
               for _ in range(3)])
 def equal_epochs(epochs, macs, other_macs):
@@ -173,6 +177,8 @@ equal_epochs.mistakes_as_edits(
      "You rounded the ratio before you multiplied it. Multiply by the epochs first."),
     ("epochs * macs // other_macs", "int(epochs * (macs / other_macs))",
      "You divide first. The quotient is rounded, and `int` makes 0 of 0.99999. Multiply first, then divide."),
+    ("epochs * macs // other_macs", "int(epochs / (other_macs / macs))",
+     "You divide by a quotient. It is rounded, and `int` makes 58 of 58.99999. Multiply first, then divide."),
     ("epochs * ", "", "This is how many epochs the other network may train for *one* of the first."),
     ("//", "/", "An epoch is trained as a whole: drop the fraction."),
     ("epochs * macs", "(epochs * macs - 1)",
@@ -206,9 +212,9 @@ def near_the_middle(rng):
              74 * width + 60]
     off = [1] + [(a + b) // 2 for a, b in zip(wrong, wrong[1:], strict=False)]
     large = rng.randint(20, 30)
-    return [(middle - n,) for n in off] + [(middle + 1,), (tower(large) + 1,), (tower(large) - 1,),
+    return [(middle - n,) for n in off] + [(middle + 1,), (middle + 30,), (tower(large) + 1,), (tower(large) - 1,),
                                            ((tower(large) + tower(large + 1)) // 2 - 100,)] + [
-        (tower(n),) for n in (1, 150, 200)]  # a search may end too early
+        (tower(n),) for n in (1, 150, 260)]  # a search may end too early; who builds each network needs time
 
 
 @exercise(minutes=10, level="medium",
@@ -216,7 +222,7 @@ def near_the_middle(rng):
                  "4 width.",
                  "`conv_parameters` and `linear_parameters` count one layer each, with biases. Then try one width "
                  "after the other.",
-                 "`min(range(1, 500), key=lambda width: abs(count(width) - target))`"),
+                 "`min(range(1, 1000), key=lambda width: abs(count(width) - target))`"),
           cases=near_the_middle)
 def matching_width(target):
     """The width whose number of parameters is nearest to `target`. The network: three 3x3 convolutions with `width`,
@@ -226,18 +232,18 @@ def matching_width(target):
         channels = (3, width, 2 * width, 4 * width)
         convolutions = sum(conv_parameters(a, b, 3) for a, b in zip(channels, channels[1:], strict=False))
         return convolutions + linear_parameters(4 * width, 10)
-    return min(range(1, 500), key=lambda width: abs(count(width) - target))
+    return min(range(1, 1000), key=lambda width: abs(count(width) - target))
 
 
 matching_width.mistakes_as_edits(
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
-     "max(width for width in range(1, 500) if count(width) <= target)",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
+     "max(width for width in range(1, 1000) if count(width) <= target)",
      "You took the largest width that stays below the target. The next one may be nearer."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
-     "min(width for width in range(1, 500) if count(width) >= target)",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
+     "min(width for width in range(1, 1000) if count(width) >= target)",
      "You took the first width that reaches the target. The one before may be nearer."),
     (" + linear_parameters(4 * width, 10)", "", "Your count leaves out the linear layer at the end."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))", "max(1, round(16 * target / count(16)))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))", "max(1, round(16 * target / count(16)))",
      "You took the parameters to grow in proportion to the width. Both ends of a convolution grow with it: twice the "
      "width has nearly four times the parameters."),
     ("conv_parameters(a, b, 3)", "conv_parameters(3, b, 3)",
@@ -247,6 +253,8 @@ matching_width.mistakes_as_edits(
     ("conv_parameters(a, b, 3)", "a * b * 9", "linear_parameters(4 * width, 10)", "40 * width",
      "Your count leaves out the biases, in the convolutions and in the linear layer."),
     ("linear_parameters(4 * width, 10)", "40 * width", "Your count leaves out the ten biases of the linear layer."),
+    ("conv_parameters(a, b, 3)", "(conv_parameters(a, b, 3) + 2 * b)",
+     "Your count has two numbers more for each channel, as a batch normalisation has. This network has none."),
     ("linear_parameters(4 * width, 10)", "linear_parameters(width, 10)",
      "Your linear layer takes `width` numbers. The last convolution gives out four times as many."),
     ("(3, width", "(1, width", "Your first convolution takes one channel. The images have three."),
@@ -255,18 +263,18 @@ matching_width.mistakes_as_edits(
      "All your layers have `width` outputs. They have `width`, 2 `width` and 4 `width`."),
     ("abs(count(width) - target)", "max(count(width) / target, target / count(width))",
      "You took the width whose count is nearest as a ratio. Nearest means the smallest difference."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
-     "count(min(range(1, 500), key=lambda width: abs(count(width) - target)))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
+     "count(min(range(1, 1000), key=lambda width: abs(count(width) - target)))",
      "This is the number of parameters. Asked is the width."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))", "max(1, round((target / 90) ** 0.5))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))", "max(1, round((target / 90) ** 0.5))",
      "You took the parameters to be 90 times the square of the width. The other terms count as well: biases, the first "
      "convolution, the linear layer."),
-    ("min(range(1, 500), key=lambda width: abs(count(width) - target))",
+    ("min(range(1, 1000), key=lambda width: abs(count(width) - target))",
      "max(1, round((-74 + (74**2 + 360 * (target - 10)) ** 0.5) / 180))",
      "You solve for the width and round it. Between two widths the parameters grow faster and faster, so the nearest "
      "width is not always the one with the nearest number of parameters: compare the numbers."),
-    ("range(1, 500)", "range(2, 500, 2)", "You tried even widths only. Odd ones are allowed."),
-    ("range(1, 500)", "range(1, 20)", "Your search ends too early: the width may be larger."))
+    ("range(1, 1000)", "range(2, 1000, 2)", "You tried even widths only. Odd ones are allowed."),
+    ("range(1, 1000)", "range(1, 20)", "Your search ends too early: the width may be larger."))
 
 
 def answers(rng, ranks, classes):
@@ -320,6 +328,11 @@ error_rates.mistakes_as_edits(
      "Your errors are in per cent. The task wants numbers between 0 and 1."),
     ("return 1 - top1, 1 - top5", "return 1 - top1, top1 - top5",
      "Your second number is a difference of the two. The top-5 error is 1 less the share with a hit among five."),
+    ("hits.any(dim=1)", "hits[:, 4]",
+     "Your top-5 error looks at the fifth class alone. Any of the five may be the right one."),
+    ("1 - top1, 1 - top5",
+     "len(labels) * (1 - top1) / logits.shape[1], len(labels) * (1 - top5) / logits.shape[1]",
+     "You divide the number of wrong answers by the number of classes. The error is a share of the images."),
     ("hits.any", "hits[:, 1:].any",
      "Your top-5 error leaves out the most likely class. The first is one of the five."),
     ("topk(5", "topk(6",
@@ -356,7 +369,7 @@ def teams(rng):
           hints=("Two things: how the module keeps the networks, and what it averages.",
                  "In `nn.ModuleList(nets)` PyTorch finds the parameters of the networks; in a plain list it does not.",
                  "`forward`: `torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)`"),
-          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(2, 4)) | {
+          cases=teams, observe=lambda net, nets: behaviour(net, 3 * torch.randn(6, 4), torch.randn(1, 4)) | {
               "copies of the networks": sum(isinstance(m, Member) and m.copies > 1 for m in net.modules())})
 def ensemble(nets):
     """One module of several networks: for images x it returns the mean of their softmax probabilities, N x classes. The
@@ -369,6 +382,12 @@ def ensemble(nets):
         def forward(self, x):
             return torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)
     return Ensemble()
+
+
+@ensemble.mistake
+def chain(nets):
+    """`nn.Sequential` feeds each network with the answer of the one before. Each of them is to see the images."""
+    return nn.Sequential(*nets, nn.Softmax(dim=1))
 
 
 ensemble.mistakes_as_edits(

@@ -6,7 +6,7 @@ from torch import nn
 
 from ..arithmetic import output_size
 from ..models.googlenet import TABLE
-from . import WrongForm, behaviour, exercise
+from . import WrongForm, behaviour, describe, exercise
 
 
 def numbers(rng, *shape):
@@ -28,7 +28,7 @@ def random_row(rng):
                  "Each branch ends with one convolution. What `torch.cat` stacks are its channels.",
                  "Four numbers are added: `one`, `pool`, and the second of each pair."),
           cases=lambda rng: [(192, *TABLE["3a"]), (832, *TABLE["5b"]), random_row(rng), random_row(rng),
-                             (480, 64, (97, 131), (18, 33), 37)])
+                             (480, 64, (97, 131), (18, 33), 37), (5, 7, (6, 8), (9, 10), 11)])
 def channels_out(n_in, one, three, five, pool):
     """Channels that an Inception module gives out. `three` and `five` are pairs: (after reduction, after window)."""
     return one + three[1] + five[1] + pool
@@ -264,6 +264,8 @@ def answers_of_heads(rng, heads, n, training):
 
 
 def loss_with_graph(loss, outputs, labels, training):
+    if isinstance(loss, tuple | list | dict):
+        raise WrongForm(f"One loss is asked for, a tensor of one number. Your answer is {describe(loss)}.")
     if not isinstance(loss, torch.Tensor) or not loss.requires_grad:
         raise WrongForm("Your loss is a number without a graph, so that `loss.backward()` could not reach the network. "
                         "Look for `.item()`, `float`, `detach` and `no_grad`, and return the tensor.")
@@ -300,6 +302,12 @@ total_loss.mistakes_as_edits(
      "Your 0.3 stands before the end's loss as well, or before the whole sum. The end counts fully."),
     ("end + 0.3 * sum(heads)", "0.7 * end + 0.3 * sum(heads)",
      "Your end counts 0.7. It counts in full, and each head 0.3 on top."),
+    ("sum(heads)", "sum(0.3**i * head for i, head in enumerate(heads))",
+     "Each of your heads counts less than the one before. Each counts 0.3."),
+    ("end + 0.3 * sum(heads)", "0.3 * end + sum(heads)",
+     "The weights are exchanged: the end counts fully, each head 0.3."),
+    ("if training else end", "if training else (end + sum(heads)) / len(outputs)",
+     "In evaluation you average over all outputs. There only the end answers, so only its loss counts."),
     ("sum(heads)", "sum(heads) / len(heads)",
      "You average the heads. Their losses are added, each with its 0.3."),
     ("0.3 * sum", "sum", "In your sum each head counts as much as the end. The paper weighs them down."),
@@ -340,8 +348,8 @@ def features_and_classes(rng, height, width):
           hints=("Each position has a vector of channels. What does the linear layer make of it, for one class?",
                  "The votes for a class are the channels, weighted by the row of the class and added up.",
                  "Subtract the two rows first. Then weight with `[:, None, None]` and sum over axis 0."),
-          cases=lambda rng: [(torch.tensor([[[1.0, 2.0, 0.5]], [[0.0, 1.0, 3.0]]]),  # of both signs
-                              torch.tensor([[1.0, -1.0], [-0.5, 0.5], [2.0, 0.25]]), 0, 1),
+          cases=lambda rng: [*((torch.tensor([[[1.0, 2.0, 0.5]], [[0.0, 1.0, 3.0]]]),  # (0, 1): of both signs
+                                torch.tensor([[1.0, -1.0], [-0.5, 0.5], [2.0, 0.25]]), label, 1) for label in (0, 2)),
                              *(features_and_classes(rng, *sides) for sides in ((1, 2), (3, 1), (5, 7)))])
 def speaks_for(features, weight, label, other):
     """At each position of the last map: votes for `label` less votes for `other`.
@@ -374,6 +382,8 @@ speaks_for.mistakes_as_edits(
      "You took the absolute value. Below zero the position speaks for `other`, and that has to show."),
     (".sum(0)", ".sum(0) / features[0].numel()",
      "You divide by the number of positions. The mean of the map does that; the map itself holds whole votes."),
+    ("weight[label] - weight[other]", "weight[0] - weight[1]",
+     "You always compare the classes 0 and 1. Which two are asked for is in `label` and `other`."),
     ("weight[other]", "weight.mean(0)",
      "You subtract the mean of all classes. One class is asked for, `other`."),
     ("weight[other])", "weight.sum(0) + weight[label])",

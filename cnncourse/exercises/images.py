@@ -25,7 +25,8 @@ def pictures(rng: random.Random, *shape: int) -> Tensor:
                  "counter-clockwise, 1 no turn."),
           cases=lambda rng: [(pictures(rng, 1, 3, rng.randint(4, 6), rng.randint(7, 9))[0], orientation)
                              for orientation in (1, 3, 6, 8)] + [
-              (pictures(rng, 1, 3, rng.randint(7, 9), rng.randint(4, 6))[0], orientation) for orientation in (6, 8)])
+              (pictures(rng, 1, 3, rng.randint(7, 9), rng.randint(4, 6))[0], orientation) for orientation in (6, 8)] + [
+              (torch.arange(1, 13).reshape(2, 2, 3), orientation) for orientation in (1, 3, 6, 8)])  # to paste and run
 def upright(image, orientation):
     """The picture as a viewer shows it. `image`: C x H x W as stored. `orientation`: the EXIF number, 1, 3, 6 or 8."""
     return torch.rot90(image, {1: 0, 3: 2, 6: -1, 8: 1}[orientation], (1, 2))
@@ -58,6 +59,10 @@ upright.mistakes_as_edits(
     ("3: 2, 6: -1, 8: 1", "3: 1, 6: -1, 8: 2",
      "3 and 8 are exchanged: 3 is a half turn, 8 a quarter turn counter-clockwise."),
     ("1: 0", "1: 1", "For 1 you turn the picture. It is stored as it is shown."),
+    ("1: 0", "1: 2", "For 1 you turn the picture by half. It is stored as it is shown."),
+    ("return", "if orientation == 3:\n        return image.flip(0, 1, 2)\n    return",
+     "For 3 you flip the channels as well. The image is C x H x W: a half turn reverses dimensions 1 and 2."),
+    ("(1, 2))", "(1, 2)).permute(1, 2, 0)", "The picture is upright, and its channels went to the end."),
     ("{1: 0, 3: 2, 6: -1, 8: 1}[orientation]", "orientation",
      "You turned by as many quarters as the number says. It is no number of quarters: 3 is a half turn, 6 and 8 are a "
      "quarter each, 1 is none."),
@@ -115,6 +120,11 @@ resized.mistakes_as_edits(
      "Your sides are not whole. A picture has whole pixels: cut the fraction off."),
     ("side * width // short, side * height // short", "int(width * (side / short)), int(height * (side / short))",
      "You divide first. The quotient is rounded, and `int` makes 96 of 96.99999. Multiply first, then divide."),
+    ("side * width // short, side * height // short", "side * (width // short), side * (height // short)",
+     "You rounded the ratio of the sides before you multiplied by `side`. Multiply first."),
+    ("side * width // short, side * height // short",
+     "(side, side * width // height) if width < height else (side * width // height, side)",
+     "Where the picture is taller than wide your fraction stands upside down: the longer side must stay the longer."),
     ("side * width // short, side * height // short", "width * (side // short), height * (side // short)",
      "You rounded the factor before you multiplied by it. Multiply first."),
     ("min(width, height)", "width", "You always bring the width to `side`. Try a picture that is wider than tall."),
@@ -251,6 +261,19 @@ statistics.mistakes_as_edits(
     ("train.double()", "test.double()", "Your numbers come from the test images. Take the training images."),
     ("std((0, 2, 3))", "var((0, 2, 3))",
      "Your second numbers are variances. Their roots are the standard deviations."),
+    ("pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))",
+     "(rows := pixels.reshape(pixels.shape[1], -1)).mean(1), rows.std(1)",
+     "You cut the images into C rows with a reshape. These rows are not the channels: keep dimension 1 and average "
+     "over the rest."),
+    ("train.double()", "train[:1].double()",
+     "Your numbers come from the first training image alone. Take all training images."),
+    ("pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))",
+     "(pixels.mean((0, 2, 3)) + (test / 255).mean((0, 2, 3))) / 2, "
+     "(pixels.std((0, 2, 3)) + (test / 255).std((0, 2, 3))) / 2",
+     "You averaged the numbers of the training images and of the test images. The test images may not have a say."),
+    ("pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))",
+     "torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])",
+     "These are ImageNet's numbers. Measure those of the training images."),
     ("std((0, 2, 3))", "mean((2, 3)).std(0)",
      "Your deviations are those between the means of whole images. Take them over all pixels of all images."),
     ("train.double() / 255", "(train // 255).double()",
@@ -282,7 +305,8 @@ def frozen(net, _):
         raise WrongForm("Return the whole network, `net`, with its parts `features` and `head`.")
     return {"the parameters that are trained": [n for n, p in net.named_parameters() if p.requires_grad],
             "layers in evaluation": [n for n, m in net.named_modules() if not m.training],
-            "the momentum of batch normalisation": net.features[1].momentum}
+            "the settings of batch normalisation": [(m.momentum, m.track_running_stats, m.eps) for m in net.modules()
+                                                    if isinstance(m, nn.BatchNorm2d)]}
 
 
 @exercise(minutes=6, level="medium",
@@ -290,7 +314,7 @@ def frozen(net, _):
                  "A parameter with `requires_grad = False` gets no gradient, and an optimizer leaves it alone.",
                  "`net.requires_grad_(False)` turns all off (mind the underscore at its end); then "
                  "`net.head.requires_grad_(True)`. Return the network at the end."),
-          cases=lambda rng: [(small(rng.randint(3, 6), rng.randint(2, 5)),) for _ in range(2)],
+          cases=lambda rng: [(small(rng.randint(3, 6), rng.randint(2, 5), bricks),) for bricks in (1, 3)],
           observe=frozen)
 def freeze(net):
     """Freeze the network except for its last layer, `net.head`, and return it: training changes the weight and the bias
@@ -300,13 +324,15 @@ def freeze(net):
     return net
 
 
-def small(width: int, classes: int) -> nn.Sequential:
+def small(width: int, classes: int, bricks: int) -> nn.Sequential:
+    """The layers of one brick stand directly in the features, those of more deeper."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(width)
+        layers = [nn.Sequential(nn.Conv2d(n, width, 3), nn.BatchNorm2d(width), nn.ReLU())
+                  for n in (3, width, width)[:bricks]]
+        layers = layers[0] if bricks == 1 else layers
         return nn.Sequential(OrderedDict(
-            features=nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-                                   nn.Flatten()),
-            head=nn.Linear(width, classes)))
+            features=nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()), head=nn.Linear(width, classes)))
 
 
 freeze.mistakes_as_edits(
@@ -319,7 +345,14 @@ freeze.mistakes_as_edits(
      "Everything is frozen, the head too: there is nothing left to train."),
     ("net.requires", "net.head.requires", "net.head.requires_grad_(True)", "",
      "You froze the head and train the features: the other way round."),
-    ("net.requires", "net.features[0].requires",
+    ("net.requires_grad_(False)", "for p in net.features[0].parameters():\n        p.requires_grad = False",
+     "Only the first layer of the features is frozen. `net.features.parameters()` goes through all of them."),
+    ("net.requires_grad_(False)", "for layer in net.features:\n        for p in layer.parameters(recurse=False):\n"
+     "            p.requires_grad = False",
+     "You froze the layers that stand directly in the features. Layers may lie deeper, as in this lesson's bricks: "
+     "`parameters()` finds all of them."),
+    ("net.requires_grad_(False)", "for layer in net.modules():\n        if isinstance(layer, nn.Conv2d):\n"
+     "            layer.requires_grad_(False)",
      "The convolutions are frozen, but batch normalisation has a weight and a bias too, and yours are still trained."),
     ("head.requires", "head.weight.requires", "Of the head you train the weight alone. It has a bias as well."),
     ("net.requires_grad_(False)", "net.features.eval()",
@@ -411,7 +444,7 @@ def grad_case(rng: random.Random, channels: int) -> tuple[Tensor, Tensor]:
                  "Multiply `activations` by the weights as C x 1 x 1, sum over dimension 0, keep what is positive."),
           cases=lambda rng: [(torch.tensor([[[1.0, -2.0]], [[3.0, 1.0]]]),
                               torch.tensor([[[-2.0, 1.0]], [[2.0, -0.5]]])),
-                             (torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, 3.0]]])),
+                             (torch.tensor([[[1.0, 2.0], [0.0, 3.0]]]), torch.tensor([[[1.0, 3.0], [4.0, 6.0]]])),
                              grad_case(rng, rng.randint(6, 8)), grad_case(rng, 20)])
 def grad_cam(activations, gradients):
     """The heat map of Grad-CAM, H x W, neither enlarged nor scaled. `activations`: C x H x W, a layer's output for one
@@ -454,6 +487,15 @@ grad_cam.mistakes_as_edits(
     ("gradients.mean((1, 2))", "gradients.mean((1, 2)).abs()",
      "Your weights have lost their sign. A channel may speak against the class."),
     ("gradients.mean((1, 2))", "gradients.amax((1, 2))", "Your weights are maxima over the map. They are means."),
+    ("gradients.mean((1, 2))", "gradients.mean(2)", "weights[:, None", "weights[:, :",
+     "You averaged the gradients over the columns alone, so each row has a weight of its own. A channel has one."),
+    ("gradients.mean((1, 2))", "gradients.mean(1)", "weights[:, None, None]", "weights[:, None]",
+     "You averaged the gradients over the rows alone, so each column has a weight of its own. A channel has one."),
+    ("gradients.mean((1, 2))", "gradients.flatten(1).median(1).values", "Your weights are medians. They are means."),
+    ("gradients.mean((1, 2))", "gradients.mean((1, 2)) / gradients.mean((1, 2)).sum()",
+     "You divided the weights by their sum. They are used as they are."),
+    ("* activations", "* activations.relu()",
+     "You cut negative activations off before the sum. The ReLU comes at the end, on the map."),
     ("gradients.mean((1, 2))", "gradients.square().mean((1, 2))", "You squared the gradients. Average them alone."),
     ("gradients.mean((1, 2))", "gradients.mean((1, 2)).softmax(0)",
      "You put the weights through a softmax. They are used as they are, also below zero."),

@@ -13,7 +13,7 @@ def maps(rng):
     generator = torch.Generator().manual_seed(rng.randrange(10**6))
     sizes = ((2, 3, 8, 8), 5), ((3, 2, 7, 9), 8), ((1, 1, 1, 4), 1 + 2 * rng.randint(1, 3)), ((2, 4, 3, 5), 4)
     sizes += ((2, n := rng.randint(2, 5), 2 * rng.randint(3, 6), 2 * rng.randint(3, 6)), n + 2 * rng.randint(1, 3)),
-    return [(torch.randn(size, generator=generator, requires_grad=True), n_out) for size, n_out in sizes]
+    return [(torch.randn(size, generator=generator).mul_(10).requires_grad_(), n_out) for size, n_out in sizes]
 
 
 @exercise(minutes=8, level="medium",
@@ -333,6 +333,7 @@ def numbers_in(net, _):
     return {"the last gammas of all blocks in a row": in_a_row(p for p in net.parameters() if id(p) in last),
             "all other gammas in a row": in_a_row(p for p in net.parameters() if id(p) in gammas - last),
             "all other parameters in a row": in_a_row(p for p in net.parameters() if id(p) not in gammas),
+            "its running averages in a row": in_a_row(b for b in net.buffers() if b.is_floating_point()),
             "parameters that are not trained": [name for name, p in net.named_parameters() if not p.requires_grad],
             "the momentum and eps of the normalisations": [(layer.momentum, layer.eps) for layer in net.modules()
                                                            if isinstance(layer, nn.BatchNorm2d)]}
@@ -371,6 +372,8 @@ quiet.mistakes_as_edits(
      "task names."),
     ("            nn.init.zeros_(block.", "            last = block\n    nn.init.zeros_(last.",
      "Only the last block starts at zero. Go through all of them."),
+    ("    return net", "            return net",
+     "Only the first block starts at zero. Is the `return` inside the loop?"),
     ("Basic | Bottleneck", "Basic",
      "You went through the basic blocks only. The blocks of deeper networks are bottlenecks."),
     ("Basic | Bottleneck", "Bottleneck",
