@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # grad-cam 1.5.7: EigenCAM shows an object in one picture and everything but the object in the next, with the same
-# network. One would guess that what is bright in a map is what the network's activations have in common, as its README
-# describes it. The first principal component of a picture's activations has no sign: the decomposition returns it or
-# its negative, each time anew, and the negative part of the projection is then cut off, so that an inverted map looks
-# like any other. The library has a function that settles the sign, but only SegEigenCAM calls it; EigenCAM and
-# EigenGradCAM do not.
+# network. One would guess that bright means the same in each map. The first principal component of a picture's
+# activations has no sign: the decomposition returns it or its negative, each time anew, and the negative part of the
+# projection is then cut off, so that an inverted map looks like any other. The library has a function that settles the
+# sign, but only SegEigenCAM calls it; EigenCAM and EigenGradCAM do not.
 # Seen with torch 2.15.0, numpy 2.4.6, a white square of 2x2 pixels at 25 places on black, a convolution of 4 channels
 # with random weights: the map is darker in the square than around it at 3 places with seed 0, at 24 with seed 1, at
 # none with seeds 2 and 3; SegEigenCAM's function, on the same activations: at none.
