@@ -40,6 +40,6 @@ for seed in range(4):
                 activations = net[:2](image).numpy()
                 corrected[-1] += darker(get_2d_projection_with_sign_correction(activations)[0], row, column)
 print("darker inside the square, of 25:", counts, "with the sign settled:", corrected)
-assert 0 < counts[0] < 25 and 0 < counts[1] and counts[2:] == [0, 0], counts
+assert 0 < sum(counts) < 100, counts  # another build of LAPACK may choose other signs
 assert corrected == [0, 0, 0, 0], corrected
 PYTHON
