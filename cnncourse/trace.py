@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map, tree_map_only
-from torch.utils.flop_counter import flop_registry
 
 from . import in_short
 from .fields import PRODUCTS, Fields, arguments, geometry, tensors
@@ -186,7 +185,7 @@ class Trace(Fields):
         super().__init__(image)
         self.model, self.image = model, image
         self.kept = {image.untyped_storage()}  # a view, or the same tensor again, is not new memory
-        self.memory, self.flops = 0, []  # of each operation that has some; None where they are not known
+        self.memory, self.macs = 0, []  # of each operation; None where they are not known
         self.words = []  # what was called, in order: see `word`
         self.wires = []  # from where the operation of each word took its inputs: see `source`
         self.sources = {image.untyped_storage()._cdata: {None: (-1, 0)}}
@@ -195,16 +194,15 @@ class Trace(Fields):
         self.rows, self.operations = [], []  # of the stages and the total
 
     def table(self) -> Table:
-        """A FLOP is half a multiply-accumulate."""
         rows = Table()
-        for name, size, output, flops, memory, seen in self.rows:
+        for name, size, output, macs, memory, seen in self.rows:
             fields = [self.field(each) for each in seen]
             field = None if None in fields else max(fields, default=None)
-            rows.append(Stage(name, output, size, None if None in flops else sum(flops) // 2, memory, field))
+            rows.append(Stage(name, output, size, None if None in macs else sum(macs), memory, field))
         return rows
 
     def now(self) -> tuple[int, int, int, int]:
-        return len(self.flops), self.memory, len(self.words), len(self.wires)
+        return len(self.macs), self.memory, len(self.words), len(self.wires)
 
     @contextmanager
     def watching(self, depth: int) -> Iterator[None]:
@@ -234,9 +232,9 @@ class Trace(Fields):
             self.add(stage, parameters(module), output, self.begun)
 
     def add(self, name: str, size: int, output: object, begun: tuple[int, int, int, int]) -> None:
-        flops, memory, words, wires = begun
+        macs, memory, words, wires = begun
         shapes = ", ".join(" x ".join(map(str, t.shape[t.shape[:1] == (1,):])) or "1" for t in tensors(output))
-        self.rows.append((name, size, shapes, self.flops[flops:], self.memory - memory,
+        self.rows.append((name, size, shapes, self.macs[macs:], self.memory - memory,
                           [self.seen(t) for t in tensors(output)]))
         outside = {}  # by the order in which they are used, since networks may differ before
 
@@ -255,13 +253,7 @@ class Trace(Fields):
 
     def record(self, op, outputs: object, args: tuple, kwargs: dict) -> None:
         name = op.overloadpacket.__name__
-        if op.overloadpacket in flop_registry:
-            self.flops.append(flop_registry[op.overloadpacket](*args, **kwargs, out_val=outputs))
-        elif name in PRODUCTS:
-            a, b = (arguments(op, args, kwargs)[0][operand] for operand in PRODUCTS[name])
-            self.flops.append(2 * a.numel() * (b.shape[-1] if b.ndim > 1 else 1))
-        elif op.namespace not in ("aten", "prims") or re.search(UNCOUNTED, name):
-            self.flops.append(None)
+        self.macs.append(macs_of(op, name, arguments(op, args, kwargs)[0], outputs))
         if any(map(self.seen, tensors((args, kwargs)))):
             found = [self.source(t) if self.seen(t) else None for t in tensors((args, kwargs))]
             if text := word(op, args, kwargs, self.seen):
@@ -278,6 +270,21 @@ class Trace(Fields):
         """The operation that gave t, by its place in `wires` (the image: -1), and which of its outputs t is."""
         views = self.sources.get(t.untyped_storage()._cdata, {None: None})
         return views.get(geometry(t), views[None])
+
+
+def macs_of(op, name: str, given: dict, output: object) -> int | None:
+    """Multiply-accumulates of an operation that was given this, by name; None where they are not known."""
+    if op.namespace not in ("aten", "prims"):
+        return None
+    if name == "convolution":  # lesson 1: each number of the output sums over a kernel; transposed, each of the input
+        return (given["input"] if given["transposed"] else output).numel() * given["weight"][0].numel()
+    if name in PRODUCTS:
+        a, b = (given[operand] for operand in PRODUCTS[name])
+        return a.numel() * (b.shape[-1] if b.ndim > 1 else 1)
+    if name.startswith("_scaled_dot_product"):  # each query with all keys, and each of these numbers with a value
+        query, key, value = (given[part] for part in ("query", "key", "value"))
+        return query[..., 0].numel() * key.shape[-2] * (key.shape[-1] + value.shape[-1])
+    return None if re.search(UNCOUNTED, name) else 0
 
 
 @contextmanager
@@ -431,7 +438,7 @@ def unpaired(had: list, has: list) -> tuple[Counter, Counter]:
 
 
 # Operations that hold products which nobody counts here; those of other libraries may as well.
-UNCOUNTED = "_rnn|lstm_mps|conv_tbc|^_trilinear|_fwd$|_native_multi_head|mm$|linear$"
+UNCOUNTED = "_rnn|lstm_mps|conv|attention|^_trilinear|_fwd$|_native_multi_head|mm$|linear$"
 HIDING = (nn.LocalResponseNorm | nn.RNNBase | nn.MultiheadAttention  # many operations that one name says better
           | nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d)
 LAYOUT = {"_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "clone", "copy", "detach", "empty_like",

@@ -88,8 +88,9 @@ def test_modules_of_the_standard_library_alone_do_not_bring_numpy(module):
     assert "numpy" not in loaded_by(f"import cnncourse.{module}")
 
 
-def test_models_weights_and_experiments_do_not_bring_torchvision():
-    assert "torchvision" not in loaded_by("import cnncourse.experiment, cnncourse.trace, cnncourse.weights")
+def test_models_weights_and_experiments_bring_neither_torchvision_nor_compilers():
+    loaded = loaded_by("import cnncourse.experiment, cnncourse.trace, cnncourse.weights")
+    assert loaded.isdisjoint({"torchvision", "torch._dynamo", "triton"})
 
 
 @pytest.mark.parametrize("words", [["--help"], ["doctor", "--help"], ["train", "--help"], ["run", "--help"],
