@@ -112,14 +112,17 @@ def onnx(net, x):
 
 
 def compiled(net, x):
-    """`torch.compile` with a dynamic batch and as one graph: logits and the gradient of the images."""
+    """`torch.compile` with a dynamic batch and as one graph: logits, and in double precision the gradient of the images
+    (in single precision, rounding may turn which pixel of a pooling window is the largest, and so its gradient)."""
     torch.compiler.reset()
     model = torch.compile(net, fullgraph=True, dynamic=True)
     for images in (x[:2], x):
+        with torch.no_grad():
+            close(model(images), net(images))
+    net, x = net.double(), x.double()
+    for images in (x[:2], x):
         images.requires_grad_()
-        ours, theirs = net(images), model(images)
-        close(theirs, ours)
-        close(*(torch.autograd.grad(y.square().sum(), images)[0] for y in (theirs, ours)))
+        close(*(torch.autograd.grad(y(images).square().sum(), images)[0] for y in (model, net)))
 
 
 def fx(net, x):

@@ -436,8 +436,8 @@ def masked(rng, rows, p, training):
 @exercise(minutes=5, level="medium",
           hints=("Two cases. Which of them uses `keep`?",
                  "In training a share of 1 - p of the units speaks, and the layers behind get used to such sums.",
-                 "In training the kept outputs stay as they are. In evaluation all outputs are made smaller, by the "
-                 "share that was kept."),
+                 "In training the kept outputs stay as they are. In evaluation `keep` plays no part: all outputs are "
+                 "multiplied by the probability of being kept."),
           cases=lambda rng: [masked(rng, rows, p, training)
                              for rows, p in ((1, 0.5), (1, 0.2), (7, rng.randint(60, 90) / 100))
                              for training in (True, False)]
