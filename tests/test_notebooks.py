@@ -4,6 +4,7 @@ code, a test executes the notebook that it asks for and no other."""
 import ast
 import json
 import re
+import symtable
 import time
 from copy import deepcopy
 from dataclasses import asdict
@@ -147,6 +148,34 @@ def test_the_names_of_an_exercise_belong_to_the_student(path):
                               if isinstance(node, ast.FunctionDef | ast.ClassDef)}
             for cell in code(path) if not has(cell, "exercise")]
     assert theirs and not theirs & set().union(*ours)
+
+
+def taken_and_made(cell) -> tuple[set[str], set[str]]:
+    """The names that a cell takes from above, in functions too, and those to which it gives a value."""
+    taken, made = set(), set()
+
+    def read(table: symtable.SymbolTable) -> set[str]:
+        top = table.get_type() == "module"
+        here = {s.get_name() for s in table.get_symbols() if s.is_referenced() and (top or s.is_global())}
+        return here.union(*map(read, table.get_children()))
+
+    for statement in python_of(cell).body:
+        table = symtable.symtable(ast.unparse(statement), "a cell", "exec")
+        here = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+        inside = here if isinstance(statement, ast.For | ast.With | ast.FunctionDef | ast.ClassDef) else set()
+        taken |= read(table) - inside - made
+        made |= here
+    return taken, made
+
+
+@each
+def test_no_cell_reads_a_name_to_which_a_later_cell_gives_another_value(path):
+    """Run again, a cell does what it did, though all below it has run."""
+    cells = [taken_and_made(cell) for cell in code(path)]
+    for i, (taken, made) in enumerate(cells):
+        above, below = (set().union(*(names for _, names in part)) for part in (cells[:i], cells[i + 1:]))
+        replaced = (taken - made) & above & below
+        assert not replaced, f"code cell {i + 1}"
 
 
 @each
