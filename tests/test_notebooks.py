@@ -6,6 +6,7 @@ import json
 import re
 import symtable
 import time
+from collections import Counter
 from copy import deepcopy
 from dataclasses import asdict
 from functools import cache
@@ -169,13 +170,13 @@ def taken_and_made(cell) -> tuple[set[str], set[str]]:
 
 
 @each
-def test_no_cell_reads_a_name_to_which_a_later_cell_gives_another_value(path):
-    """Run again, a cell does what it did, though all below it has run."""
+def test_a_name_that_other_cells_read_gets_its_value_in_one_cell(path):
+    """So that a cell does the same whenever it is run, and whichever other one was run again before."""
     cells = [taken_and_made(cell) for cell in code(path)]
-    for i, (taken, made) in enumerate(cells):
-        above, below = (set().union(*(names for _, names in part)) for part in (cells[:i], cells[i + 1:]))
-        replaced = (taken - made) & above & below
-        assert not replaced, f"code cell {i + 1}"
+    made_in = Counter(name for _, made in cells for name in made)
+    for i, (taken, made) in enumerate(cells, 1):
+        ambiguous = {name for name in taken - made if made_in[name] > 1}
+        assert not ambiguous, f"code cell {i}"
 
 
 @each

@@ -1059,8 +1059,8 @@ def first_of_equals(value, rows):
           cases=lambda rng: [(accuracy_rows(rng),), (accuracy_rows(rng),), (equal_rows(rng),), (second_best(),)],
           observe=first_of_equals)
 def reported(rows):
-    """(epoch, test accuracy) of the best epoch, as a paper may report it. `rows`: one dict for each epoch, with `epoch`,
-    `train`, `validation` and `test`, the last three being accuracies."""
+    """(epoch, test accuracy) of the best epoch, as a paper may report it. `rows`: one dict for each epoch, with
+    `epoch`, `train`, `validation` and `test`, the last three being accuracies."""
     best = max(rows, key=lambda row: row["validation"])
     return best["epoch"], best["test"]
 
