@@ -627,7 +627,7 @@ def relation(found: list, expected: list) -> str:
         if wrong and all(there.ndim > 1 and same(there.mT, here) for there, here in zip(found, expected, strict=True)):
             return "Rows and columns of your result are exchanged."
         if wrong:
-            axes = [i for i in range(len(wrong[0][1])) if all(len(a) == len(b) and a[i] != b[i] for a, b in wrong)]
+            axes = [i for i in range(len(wrong[0][1])) if any(len(a) != len(b) or a[i] != b[i] for a, b in wrong)]
             return (f"Your result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
                     + (f": look at axis {axes[0]}." if len(axes) == 1 else "."))
         zero_to_one = [all(t.ndim and t.is_floating_point() and (t.min(), t.max()) == (0, 1)
@@ -696,7 +696,8 @@ def of_parts(found: list[dict], expected: list[dict]) -> str:
         return ""
     parts = f"Not right: {', '.join(map(str, wrong))}. " if right else ""
     parts = f"Right: {', '.join(right)}. {parts}" if 0 < len(right) <= 4 else parts
-    return f"{parts}{relation(*pairs[wrong[0]])}".strip()
+    clue = relation(*pairs[wrong[0]])
+    return f"{parts}{f'{wrong[0]}: ' if clue and len(wrong) > 1 else ''}{clue}".strip()
 
 
 def layer_text(layer: nn.Module) -> str:

@@ -87,7 +87,7 @@ def saved(n_in, n_out, k, size, groups):
 
 saved.mistakes_as_edits(
     ("n_out * (n_in - n_in // groups)", "(n_in * n_out - (n_in // groups) * (n_out // groups))",
-     "You halved the input and the output channels. That is one group alone, and all groups together make n_out "
+     "You divided the input and the output channels. That is one group alone, and all groups together make n_out "
      "channels."),
     ("(n_in - n_in // groups)", "n_in // groups",
      "This is what the grouped convolution still costs. With two groups it equals what is saved, with three not."),

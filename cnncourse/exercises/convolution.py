@@ -333,7 +333,8 @@ stem.mistakes_as_edits(
      "of 2."),
     ("return arithmetic.output_size(n, 3, 2)", "return (n - 3) / 2 + 1",
      "In the pooling you divide with `/`. Rows are whole numbers: divide with `//`."),
-    ("3, 2", "3, 2, 1", "You give the pooling a padding of 1. Here it has none."))
+    ("3, 2", "3, 2, 1", "You give the pooling a padding of 1. Here it has none."),
+    ("(n, 3, 2)", "(n, 3, 2, 2)", "You give the pooling the padding of the convolution, 2. Here it has none."))
 
 
 @exercise(minutes=6, level="medium",

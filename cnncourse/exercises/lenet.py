@@ -104,13 +104,15 @@ loss_at_start.mistakes_as_edits(
      "That is the share of wrong answers that guessing gives. The loss looks at probabilities, not at answers."))
 
 
-def network_and_batch(rng, steps, n=12, momentum=0):
+def network_and_batch(rng, steps, n=12, momentum=0, climbs=False):
+    """A case of `learn`. Where it climbs, the loss rises, and the gradients are large enough to be clipped."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(rng.randrange(2**31))
         net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))  # in a deeper one a step before backward() raises
-        images, labels = torch.randn(n, 1, 4, 4), torch.arange(n) % 3
+        images, labels = torch.randn(n, 1, 4, 4) * (10 if climbs else 1), torch.arange(n) % 3
     # With momentum an optimizer made anew takes other steps, whichever rate it has.
-    return net, images, labels, torch.optim.SGD(net.parameters(), lr=0.3, momentum=momentum), steps
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.02 if climbs else 0.3, momentum=momentum, maximize=climbs)
+    return net, images, labels, optimizer, steps
 
 
 @exercise(minutes=8, level="medium",
@@ -118,7 +120,8 @@ def network_and_batch(rng, steps, n=12, momentum=0):
                  "`loss.item()` is the loss as a number. It belongs to the weights of the forward pass that gave it.",
                  "In a loop over `range(steps)`: logits, loss, `zero_grad`, `backward`, `step`, and then "
                  "`losses.append(loss.item())`."),
-          cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5, 300, 0.5), network_and_batch(rng, 1)])
+          cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5, 300, 0.5), network_and_batch(rng, 1),
+                             network_and_batch(rng, 2, 300, climbs=True)])
 def learn(model, images, labels, optimizer, steps):
     """Train `model` for `steps` steps on the same images and labels, with cross-entropy.
 
@@ -167,6 +170,11 @@ learn.mistakes_as_edits(
      "You make an optimizer of your own, or move the weights by hand, without the momentum of the one that is given."),
     ("losses = []", "losses, again = [], torch.optim.Adam(model.parameters())", "optimizer.step()", "again.step()",
      "You make an optimizer of your own, Adam. Use the one that is given."),
+    ("optimizer.zero_grad()",
+     "if losses and loss.item() > losses[-1]:\n            break\n        optimizer.zero_grad()",
+     "You stop where the loss rises. As many steps are asked for as `steps` says, whatever the loss does."),
+    ("loss.backward()", "loss.backward(); nn.utils.clip_grad_norm_(model.parameters(), 1)",
+     "You clip the gradients. The step takes them as `backward()` has computed them."),
     ("F.cross_entropy(model(images), labels)", "F.nll_loss(model(images), labels)",
      "`F.nll_loss` wants logarithms of probabilities. `F.cross_entropy` takes the scores and does both."),
     ("F.cross_entropy(model(images), labels)", "F.nll_loss(model(images).softmax(dim=1), labels)",
@@ -286,7 +294,7 @@ def training(validation, test, train):
 
 
 def trainings(rng):
-    """Trainings of 1 to 12 epochs. The best of each accuracy stands now at the beginning, now in the middle and now at
+    """Trainings of 1 to 14 epochs. The best of each accuracy stands now at the beginning, now in the middle and now at
     the end, and validation is now above test and now below."""
     drawn = [[[x / 100 for x in rng.sample(range(4001, 9000, 2), n)] for _ in range(3)]  # four digits: rounding shows
              for n in (5, 6, 7, 7, 7)]
@@ -297,6 +305,8 @@ def trainings(rng):
         ([72, 80, 78, 85, 79], [75, 88, 76, 81, 70], [70, 75, 92, 88, 91]),
         ([84, 60, 70, 75, 34], [71, 82, 60, 79, 66], [85, 80, 95, 79, 88]),
         ([70.1, 70.4, 60], [66, 65, 72], [75, 80, 85]),
+        ([70, 62, 61, 72, 63, 64, 65, 75, 66, 67, 68, 69, 71, 80],  # better again after 2, 3 and 5 worse epochs
+         [71, 60, 74, 68, 76, 79, 61, 73, 65, 83, 77, 64, 81, 70], range(72, 86)),
         (range(60, 72), range(80, 68, -1), range(70, 82)), (range(71, 59, -1), range(69, 81), range(70, 82)), *drawn]]
 
 
@@ -357,6 +367,10 @@ promise.mistakes_as_edits(
     ('max(rows, key=lambda row: row["validation_accuracy"])["test_accuracy"]', 'min(r["test_accuracy"] for r in rows)',
      "You took the lowest test accuracy of all epochs. One network is chosen: promise what that one does."),
     ('max(rows, key=lambda row: row["validation_accuracy"])', "rows[0]", "You took the first epoch. Choose one."),
+    *(("max(rows,", "max(next((rows[:i] for i in range(1, len(rows)) if rows[i]['epoch'] - max(rows[:i + 1], "
+       f"key=lambda row: row['validation_accuracy'])['epoch'] == {patience}), rows),",
+       f"You stop once validation has not risen for {patience} epochs. A later one may be better: look at all.")
+      for patience in (2, 3, 5)),
     ("max(rows,", "max(rows[:-1] or rows,", "You leave the last epoch out of the choice."),
     ("max(rows,", "max(rows[1:] or rows,", "You leave the first epoch out of the choice."),
     ('max(rows, key=lambda row: row["validation_accuracy"])',

@@ -468,5 +468,7 @@ as_convolution.mistakes_as_edits(
      "You divide by the size of the window, as an average would. The linear layer takes the sum."),
     ("n_out, side", "n_out, side, padding=1",
      "Your convolution has a padding of 1. On a map of `side` x `side` it must have one place only."),
+    ("n_in // side**2, n_out, side", "n_in, n_out, 1",
+     "Your window is 1 x 1, and takes each number of the map for a channel. It has to be as large as the map."),
     ("n_out, side", "n_out, side, stride=side",
      "Your window jumps by its own width. On a larger map it should stop at every position."))
