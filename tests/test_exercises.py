@@ -577,7 +577,7 @@ def test_the_right_parts_of_a_result_are_told_from_the_wrong_ones():
     message = both.judge(lambda n, m: {"sum": n + m, "product": -n * m}, random.Random()).message
     assert message.startswith("Right: sum. Not right: product. Your answer has the wrong sign everywhere. `both(2, 3)`")
     message = both.judge(lambda n, m: {"sum": -n - m, "product": 0}, random.Random()).message
-    assert message.startswith("Your answer has the wrong sign everywhere. `both(2, 3)`, sum")
+    assert message.startswith("sum: Your answer has the wrong sign everywhere. `both(2, 3)`, sum")
     assert "has no `product`" in both.judge(lambda n, m: {"sum": n + m}, random.Random()).message
 
 
