@@ -117,6 +117,8 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
     rank, processes, device = join_others(str(speed.device or device_at_hand()))
     speed = speed.on(device)
     require_whole("seed", seed, 0)
+    if seed >= 2**32:  # times a million and more, as for the order of the images, it still fits into 64 bits
+        raise ValueError(f"seed is a whole number below 2**32, not {seed}")
     if isinstance(data, str):
         data = first_alone(partial(images_for, name, build, data, root))
     torch.manual_seed(seed)

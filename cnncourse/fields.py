@@ -61,6 +61,7 @@ class Fields(TorchDispatchMode):
         self.sizes, self.unseen = image.shape[2:], 0 if image.is_meta else None
         self.limits = [limit for n in self.sizes for limit in (0, 1 - n)]  # of ends that see the whole image
         self.storages = {}  # by identity: the storage itself, so that it lives, and what is seen by each view of it
+        self.masks = {}  # by identity: storages of constants with an infinity, which hides what it is added to
         ends = []
         for axis, n in enumerate(self.sizes, start=2):
             pixels = torch.arange(n, dtype=torch.float32, device="cpu")
@@ -84,6 +85,9 @@ class Fields(TorchDispatchMode):
         if name in ("copy", "fill", "zero"):
             del given["self"]  # it is not read
         tracked = [seen for t in tensors(given) if (seen := self.seen(t))]
+        if not tracked and any(value == -inf if isinstance(value, float) else isinstance(value, Tensor) and
+                               value.untyped_storage()._cdata in self.masks for value in tree_leaves(given)):
+            self.masks |= {t.untyped_storage()._cdata: t.untyped_storage() for t in tensors(outputs)}
         reshaped = name == "as_strided" or written and name in MOVES  # `seen` finds what is in the memory
         if reshaped or not tracked and not any(map(self.seen, written)) or name in CONSTANTS and not written:
             return
@@ -92,6 +96,10 @@ class Fields(TorchDispatchMode):
         found = found if isinstance(found, list) else [found] * len(results)
         for t, seen in zip(results, found, strict=True):
             self.write(t, seen and aligned(seen, t) or self.unknown(tracked, t.ndim), bool(written))
+
+    def hides(self, t: Tensor) -> bool:
+        """Whether a constant may be a mask."""
+        return t.dtype == torch.bool or t.untyped_storage()._cdata in self.masks
 
     def seen(self, t: Tensor) -> Seen | None:
         """None where the image cannot change t."""
@@ -146,7 +154,7 @@ class Fields(TorchDispatchMode):
             mask = given["condition" if name == "where" else "mask"]
             return union(tracked) if self.seen(mask) else None  # a fixed mask hides what it likes
         if name in ELEMENTS or torch.Tag.pointwise in op.tags:
-            return union(tracked)
+            return None if any(self.hides(t) and not self.seen(t) for t in tensors(given)) else union(tracked)
         if name in ("cat", "stack"):
             return self.joined(given["tensors"], given["dim"], name == "stack", results[0])
         if name in PRODUCTS:
@@ -210,8 +218,11 @@ class Fields(TorchDispatchMode):
                                            for piece, (size, _) in zip(pieces, found, strict=True)], axis)))
         return Seen(ends, found[0][1].steps, all(seen.sure for _, seen in found))
 
-    def product(self, given: dict, a: Tensor, b: Tensor) -> Seen:
-        """Rows of a times columns of b, and what is added."""
+    def product(self, given: dict, a: Tensor, b: Tensor) -> Seen | None:
+        """Rows of a times columns of b, and what is added. None where one of them may be masked: its zeros hide what
+        the other sees."""
+        if any(seen and not seen.sure for seen in map(self.seen, (a, b))):
+            return None
         parts = [self.seen(t) for t in tensors(given) if t is not a and t is not b]
         if seen := self.seen(a):
             parts.append(seen.map(lambda end: end.amin(-1, keepdim=b.ndim > 1)))

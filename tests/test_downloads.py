@@ -117,6 +117,14 @@ def plain_page(handler, content, start):
     handler.wfile.write(b"<!DOCTYPE html><title>Log in</title>")
 
 
+def in_a_circle(handler, content, start):
+    handler.answer(302, Location=handler.path)
+
+
+def another_protocol(handler, content, start):
+    handler.wfile.write(b"\x1b[31mSSH-2.0\n\n")
+
+
 def other(handler, content, start):
     honest(handler, bytes(len(content)), start)
 
@@ -213,6 +221,7 @@ def test_the_next_address_is_taken_where_one_has_other_files_or_does_not_go_on(
     (short, "it offers 1,000 bytes in place of "), (endless, "it sends more than "),
     (page, "it answers with a web page"), (plain_page, "breaks off after 36 bytes (it sends no more)"),
     (other, "its bytes are not those that were published"), (None, "it answers 404 Not Found"),
+    (in_a_circle, "that would lead to an infinite loop"), (another_protocol, "does not answer ([31mSSH-2.0)"),
     ("closed", "does not answer (")])
 def test_a_server_without_the_files_is_named_with_the_reason_and_what_to_do(
         mood, words, stand_in, servers, monkeypatch, tmp_path, capsys):

@@ -125,6 +125,22 @@ class Permutes(nn.Module):
         return x[:, self.order]
 
 
+NEAR = (torch.arange(64)[:, None] - torch.arange(64)).abs() < 2  # of 8 x 8 patches in a row
+
+
+def attends(weigh):
+    """Each patch to its neighbours alone, by a mask."""
+    def forward(x):
+        y = x.flatten(2).transpose(1, 2)
+        return weigh(y).transpose(1, 2).reshape(x.shape)
+
+    return [conv(3, 4, 4, stride=4, padding=0), Does(forward)], [4, None]
+
+
+def masked():
+    return torch.zeros(64, 64).masked_fill(~NEAR, -torch.inf)
+
+
 first = conv(3)
 CASES = {
     "chunk": ([conv(3, 8), Does(lambda x, c: c(x.chunk(2, 1)[1]), conv())], [3, 5]),
@@ -156,6 +172,12 @@ CASES = {
     "shuffled pixels": ([conv(3, 16), nn.PixelShuffle(2), conv(), nn.PixelUnshuffle(2)], [3, 3, 4, 4]),
     "attention": ([conv(3, 8, 4, stride=4, padding=0), nn.Flatten(2), Does(lambda x: x.transpose(1, 2)),
                    nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)], [4, 4, 4, 32]),
+    "attention, a mask": attends(lambda y: F.scaled_dot_product_attention(y, y, y, NEAR)),
+    "attention, a mask of floats": attends(lambda y: F.scaled_dot_product_attention(y, y, y, masked())),
+    "attention, causal": attends(lambda y: F.scaled_dot_product_attention(y, y, y, is_causal=True)),
+    "attention, a mask added": attends(lambda y: (y @ y.mT + masked()).softmax(-1) @ y),
+    "attention, a mask multiplied": attends(lambda y: (y @ y.mT * NEAR) @ y),
+    "attention, a mask filled in": attends(lambda y: (y @ y.mT).masked_fill(~NEAR, -torch.inf).softmax(-1) @ y),
     "neighbours": ([first, Does(lambda x: x[..., 1:] - x[..., :-1] / 2)], [3, 4]),
     "sums in place": ([first, Does(in_place), conv()], [3, 5, 7]),
     "squeeze and excite": (

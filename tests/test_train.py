@@ -293,7 +293,10 @@ def saved(what, path):
 
 
 FOREIGN = {
-    "older form": (lambda path: torch.save(small().state_dict(), path, _use_new_zipfile_serialization=False), ""),
+    "older form": (lambda path: torch.save(small().state_dict(), path, _use_new_zipfile_serialization=False),
+                   r"form of PyTorch before 1.6, .*: network.load_state_dict\(torch.load\(path\)\) takes weights"),
+    "safetensors": (lambda path: path.write_bytes(b"\x40" + bytes(7) + b'{"weight":{}}'),
+                    r"safetensors.torch.load_file"),
     "whole network": (lambda path: saved(small(), path), "not read, .* could be code: where you trust its origin"),
     "tensor": (lambda path: saved(torch.zeros(2), path), ""),
     "two networks": (lambda path: saved({"state_dict": small().state_dict(), "ema": small().state_dict()}, path),
@@ -324,6 +327,21 @@ def test_the_weights_in_a_file_of_others_are_found_wherever_they_lie(wrap, begin
     assert torch.equal(net[2].weight, again[2].weight)
     with pytest.raises(ValueError, match="cannot restore the optimizer: it was saved without one, or by another"):
         load_checkpoint(tmp_path / "last_week.pth", again, torch.optim.Adam(again.parameters()))
+
+
+def test_a_file_with_more_than_the_network_is_refused_for_what_it_has_more(tmp_path):
+    weights = {f"model.{name}": value for name, value in small().state_dict().items()}
+    saved({"state_dict": weights | {"criterion.weight": torch.ones(2)}}, tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"criterion.weight is \(2,\) there and missing in this Sequential"):
+        load_checkpoint(tmp_path / "last.ckpt", small())
+
+
+def test_weights_from_before_batches_were_counted_are_taken(tmp_path):
+    net, again = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.BatchNorm2d(3))
+    net[0].running_mean += 1
+    saved({name: value for name, value in net.state_dict().items() if "tracked" not in name}, tmp_path / "2017.pth")
+    load_checkpoint(tmp_path / "2017.pth", again)
+    assert torch.equal(again[0].running_mean, net[0].running_mean)
 
 
 def test_an_older_checkpoint_with_numbers_of_numpy_is_read(tmp_path):

@@ -203,9 +203,9 @@ def opened(address: str, have: int) -> tuple[BinaryIO, int, int | None]:
         error.close()
         if error.code == 416 and have:  # the file ends before `have`: what is there is no part of it
             return opened(address, 0)
-        raise Absent(f"it answers {error.code} {error.reason}") from error
+        raise Absent(f"it answers {error.code} {one_line(error.reason)}") from error
     except (OSError, HTTPException, ValueError) as error:
-        raise Broken(f"does not answer ({getattr(error, 'reason', error)})") from error
+        raise Broken(f"does not answer ({one_line(getattr(error, 'reason', error))})") from error
     start, total = 0, response.length
     if response.status == 206:
         part = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
@@ -214,3 +214,9 @@ def opened(address: str, have: int) -> tuple[BinaryIO, int, int | None]:
         response.close()
         raise Absent("it answers with a web page" if start <= have else "it answers with another part of the file")
     return response, start, total
+
+
+def one_line(reason: object) -> str:
+    """The first line of why a server gives nothing, without signs that a terminal would act on."""
+    lines = str(reason).strip().splitlines() or [""]
+    return "".join(filter(str.isprintable, lines[0])).strip()

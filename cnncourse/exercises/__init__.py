@@ -47,6 +47,7 @@ LESSONS = {"01_convolution_arithmetic": "convolution", "02_lenet": "lenet", "03_
            "08_debugging_clinic": "clinic", "09_your_own_images": "images"}  # notebook → module of its exercises
 MODES = "whether it trains or evaluates (`train()`, `eval()`)"
 SECONDS = 20  # that an answer may take for all its inputs
+AS_IT_CAME = "The program still does what it did when it came in."
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ class Exercise:
 
         if self.broken and checked(self.broken):
             outcome = "not attempted" if written_alike(answer, self.broken) else "wrong"
-            return Result(outcome, "The program still does what it did when it came in.")
+            return Result(outcome, AS_IT_CAME)
         found = dict.fromkeys(" ".join(inspect.getdoc(m).split()) for m in self.mistakes if checked(m))
         if len(found) > 1:
             return Result("wrong", "More than one mistake gives these results. " + " Or: ".join(found))
@@ -284,7 +285,7 @@ class Exercise:
                                       for case, there in zip(cases, seen, strict=True))
 
         known = self.recognised(answer, alike)
-        if known is not None:
+        if known is not None and known != Result("wrong", AS_IT_CAME):  # a changed program is told where it fails
             return known
         if isinstance(error, WrongForm):
             return Result("wrong", str(error))
@@ -532,7 +533,7 @@ class Behaviour(dict):
                 "square().mean()": [t.square().mean().item() for t in outputs]}
             size = outputs[1].abs().max().item()  # a mean of large numbers may be 0 up to rounding
             for what, values in seen.items():
-                if what != "shape" and abs(values[0] - values[1]) < 1e-4 * max(size, size**2):
+                if what != "shape" and abs(values[0] - values[1]) <= 1e-4 * max(size, size**2):  # both may be 0
                     continue
                 values = values if what == "shape" else [f"{value:.5g}" for value in values]
                 return (f"{self.parts(right) or 'Your network is another one than the right one.'} Paste and run:\n\n"
@@ -584,8 +585,7 @@ def relation(found: list, expected: list) -> str:
         found, expected = [value[key] for value in found], [value[key] for value in expected]
         if not all(isinstance(value, Tensor) for value in [*found, *expected]):
             return ""
-        if all(value.ndim == 2 and same(value.sum(dim=1), torch.ones(len(value))) for value in found) and not all(
-                same(value.sum(dim=1), torch.ones(len(value))) for value in expected):
+        if rows_sum_to_one(found) and not rows_sum_to_one(expected):
             return "The outputs of each image sum to one, so there is a softmax in your network."
     if all(isinstance(there, dict) and isinstance(here, dict) for there, here in zip(found, expected, strict=True)):
         return of_parts(found, expected)
@@ -630,10 +630,12 @@ def relation(found: list, expected: list) -> str:
             axes = [i for i in range(len(wrong[0][1])) if any(len(a) != len(b) or a[i] != b[i] for a, b in wrong)]
             return (f"Your result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
                     + (f": look at axis {axes[0]}." if len(axes) == 1 else "."))
+        if rows_sum_to_one(found) and not rows_sum_to_one(expected):
+            return "Each row of your result sums to one, as after a softmax."
         zero_to_one = [all(t.ndim and t.is_floating_point() and (t.min(), t.max()) == (0, 1)
                            for t in map(torch.as_tensor, values)) for values in (found, expected)]
         if zero_to_one == [True, False]:
-            return "Your result is scaled so that it goes from 0 to 1."
+            return "Your result goes from 0 to 1: it is scaled so, or cut off at both ends."
     else:
         return ""
     try:
@@ -673,6 +675,11 @@ def relation(found: list, expected: list) -> str:
     if 1 < (b > a.max()).sum() < len(b) - 1 and explained(b.clamp(max=a.max())):
         return f"Your answer is right up to {a.max().item():.6g} and never larger. Does a range or a search end there?"
     return ""
+
+
+def rows_sum_to_one(values: list) -> bool:
+    """Whether all values are matrices whose rows sum to one."""
+    return all(t.ndim == 2 and same(t.sum(dim=1), torch.ones(len(t))) for t in map(torch.as_tensor, values))
 
 
 def other_than(values: list, kind: type):

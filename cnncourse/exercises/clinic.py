@@ -348,6 +348,8 @@ Block.mistakes_as_edits(
      "A second ReLU stands at the end of the residual, so that it can only add. The one after the sum is enough."),
     ("(self.residual(x) + self.shortcut(x)).relu()", "self.residual(x) + self.shortcut(x)",
      "The ReLU after the sum is missing."),
+    ("nn.BatchNorm2d(n_out), nn.ReLU(),", "nn.BatchNorm2d(n_out),",
+     "The ReLU between the two convolutions of the residual is missing."),
     ("3, stride", "3", "1, stride", "1",
      "No convolution has a stride any more. The message is gone, and the block no longer makes the map smaller."))
 
@@ -398,11 +400,13 @@ def at_the_start(net, width):
         raise WrongForm("A network, an `nn.Module`, is asked for.")
     pictures = (torch.randn(16, 3, 1, 1) + 0.5 * torch.randn(16, 3, 8, 8)).double()  # each of another colour
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3)]
+    norms = [layer for layer in net.modules() if "Norm" in type(layer).__name__]
     outputs, read = [], []
 
     def remember(layer, inputs, output):
-        outputs.append(output)
-        read.append(inputs[0])
+        if layer in convolutions:
+            read.append(inputs[0])
+        outputs.append((len(read), output))  # of a convolution, or of a normalisation behind it
         return output.clone()  # which a ReLU may overwrite
 
     def amount(values):
@@ -410,21 +414,26 @@ def at_the_start(net, width):
         return ("far too much" if spread >= 100 else "enough" if spread > 2e-3 else "a little" if spread > 5e-7 else
                 "almost nothing" if spread > 1e-11 else "nothing")
 
-    hooks = [layer.register_forward_hook(remember) for layer in convolutions]
+    hooks = [layer.register_forward_hook(remember) for layer in [*convolutions, *norms]]
     with torch.no_grad():
         differ = amount(net.double().train()(pictures))  # float32 rounds the smallest to 0
     arrives = amount(min(read, key=lambda values: values.std(dim=0).max())) if read else "nothing"
     outputs.clear()
     read.clear()
+    for layer in convolutions:  # behind weights of one sign a ReLU has nothing to cut off
+        for parameter in layer.parameters():
+            nn.init.normal_(parameter, std=math.sqrt(2 / (9 * layer.in_channels)))
     logits = net.eval()(pictures)
     for hook in hooks:
         hook.remove()
-    gradients = torch.autograd.grad(logits.sum(), outputs) if outputs and logits.requires_grad else []
+    numbers, maps = zip(*outputs, strict=True) if outputs and logits.requires_grad else ((), ())
+    gradients = torch.autograd.grad(logits.sum(), maps) if maps else ()
     return {"the number of 3x3 convolutions": len(convolutions),
             "their output channels": sorted({layer.out_channels for layer in convolutions}),
-            "the number of those that a ReLU follows": sum((g == 0).float().mean().item() > 0.01 for g in gradients),
-            "whether a shortcut passes a convolution": not any("Norm" in type(m).__name__ for m in net.modules())
-            and not all(torch.equal(there, here.relu()) for there, here in zip(read[1:], outputs, strict=False)),
+            "the number of those that a ReLU follows": len({i for i, g in zip(numbers, gradients, strict=True)
+                                                            if i and (g == 0).float().mean().item() > 0.01}),
+            "whether a shortcut passes a convolution": not norms
+            and not all(torch.equal(there, here.relu()) for there, here in zip(read[1:], maps, strict=False)),
             "the number of classes": logits.shape[1],
             "what the logits of different images differ by": differ,
             "what of it every convolution sees": arrives,
@@ -455,8 +464,8 @@ deep.as_it_came("convolution = nn.Conv2d(n_in, width, 3, padding=1)\n        ", 
                 "[convolution,", "[nn.Conv2d(n_in, width, 3, padding=1),")
 deep.mistakes_as_edits(
     ("layers += [convolution, nn.ReLU()]", "layers += [convolution]",
-     "A ReLU follows none of your convolutions. Without one the sixteen are a single linear map, and no other function "
-     "is asked for."),
+     "A ReLU follows none of your convolutions. With nothing between them the sixteen are a single linear map, and no "
+     "other function is asked for."),
     ("range(16)", "range(6)",
      "A network of six convolutions learns, that is true. But the task is a deep one: you have removed the patient. "
      "Let the signal through all sixteen."),
@@ -565,7 +574,7 @@ def two_runs(cells):
         seen |= {f"in the {run} run, the total": kernel["total"],
                  f"in the {run} run, the number of batches": len(kernel["loader"]),
                  f"after the {run} run, `images` and `batch_size` are those from before":
-                     kernel["images"] is images and kernel["batch_size"] == size}
+                     kernel["images"] is images and same(kernel["batch_size"], size)}
         kernel["batch_size"] = size = 4
     exec(cells[-1], kernel)
     return seen | {"after the last cell alone has run once more, the total": kernel["total"]}
@@ -929,7 +938,7 @@ response_norm.mistakes_as_edits(
                  "Compare with `!=`. And a layer that is never used should not be built: decide in `__init__`, from "
                  "`n_in`, `n_out` and `stride`."),
           cases=lambda rng: [(n, m, stride) for n in [rng.randint(3, 5)]
-                             for m, stride in ((n, 1), (n, 2), (2 * n, 1), (2 * n, 2), (n, 3))],
+                             for m, stride in ((n, 1), (n, 2), (2 * n, 1), (2 * n, 2), (n, 3), (n - 1, 1))],
           observe=lambda net, n_in, n_out, stride: behaviour(net, torch.randn(2, n_in, 8, 8)))
 class ProjectionBlock(nn.Module):
     """y = relu(residual(x) + shortcut(x)). The shortcut is a 1x1 convolution where the shape changes, and x itself
@@ -961,7 +970,11 @@ ProjectionBlock.mistakes_as_edits(
     (" or n_in != n_out", "", "Only the stride is looked at. The number of channels can change at stride 1 as well."),
     ("nn.Conv2d(n_in, n_out, 1, stride) if changes else nn.Identity()", "zero_padding(n_in, n_out, stride)",
      "Where the shape changes you take every second pixel and add channels of zeros. That shortcut exists, and saves "
-     "the weights; a 1x1 convolution is asked for."))
+     "the weights; a 1x1 convolution is asked for."),
+    ("self.project(x)", "(self.project(x) if isinstance(self.project, nn.Conv2d) else 0)",
+     "Where the shape stays your block leaves `x` out of the sum, so that it has no shortcut there."),
+    ("(self.residual(x) + self.project(x)).relu()", "self.residual(x) + self.project(x)",
+     "The ReLU after the sum is lost."))
 
 
 # 19. A residual that can only add

@@ -153,7 +153,7 @@ def places_of(rng: random.Random) -> list[int]:
                              *((places_of(rng), 0.3) for _ in range(3))])
 def split(places, share):
     """Positions of the test pictures, in order. `places`: the place of each picture. Whole places go to the test set,
-    the one of the smallest number first, until it holds at least `share` (0 to 1) of all pictures."""
+    the one of the smallest number first, until it holds at least `share` (above 0, at most 1) of all pictures."""
     chosen, held = set(), 0
     for place in sorted(set(places)):
         if held >= share * len(places):

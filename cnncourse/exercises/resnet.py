@@ -314,8 +314,8 @@ def networks(rng):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = [CifarResNet(14, shortcut=projection),
-                 nn.Sequential(Bottleneck(8, 2, 1, projection), nn.Sequential(Basic(8, 8, 1, projection)),
-                               Bottleneck(8, 3, 2, projection))]
+                 nn.Sequential(Bottleneck(8, 2, 1, projection), nn.Sequential(
+                     Basic(8, 8, 1, projection), Bottleneck(8, 2, 1, projection)), Bottleneck(8, 3, 2, projection))]
         for parameter in (p for net in found for p in net.parameters()):
             nn.init.uniform_(parameter, 0.5, 1)
         for buffer in (b for net in found for b in net.buffers() if b.is_floating_point()):
@@ -387,6 +387,10 @@ quiet.mistakes_as_edits(
      "nn.init.zeros_(block.residual[-1].weight)\n            for layer in block.shortcut.modules():\n"
      "                if isinstance(layer, nn.BatchNorm2d):\n                    nn.init.zeros_(layer.weight)",
      "You set the gamma of the projections to zero as well. Then nothing passes a block whose shape changes."),
+    ("nn.init.zeros_(block.residual[-1].weight)",
+     "for layer in block.residual:\n                if isinstance(layer, nn.BatchNorm2d):\n"
+     "                    nn.init.zeros_(layer.weight)",
+     "You set every gamma of the residual parts to zero. Only the last one of each is meant."),
     ("nn.init.zeros_(", "nn.init.ones_(", "Your gammas are one, as in a new network. They shall be zero."),
     ("            nn.init.zeros_(block.residual[-1].weight)", "            pass",
      "No number of the network has changed. A new name for a parameter, or an attribute of another name, such as "

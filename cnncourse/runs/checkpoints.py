@@ -23,6 +23,8 @@ from .record import plain
 SCALARS = [np.dtype, *(type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"),
            *((np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core"))]
 
+OLD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files begin that PyTorch wrote before 1.6
+
 
 def save_checkpoint(path: str | Path, model: nn.Module, optimizer: Optimizer | None,
                     scheduler: LRScheduler | None = None, **extra) -> None:
@@ -55,7 +57,7 @@ def read_checkpoint(path: str | Path) -> dict:
     that holds something else."""
     another = f"{path} is no checkpoint of this course, and stays as it is; take another file or folder"
     if (whole := is_whole(path)) is None:
-        raise ValueError(another)
+        raise ValueError(another + reader(path))
     if not whole:  # torch.load itself does not look at the checksums
         raise ValueError(f"{path} is damaged: take an older copy, or delete it and train again")
     try:
@@ -79,6 +81,17 @@ def read_checkpoint(path: str | Path) -> dict:
     if places:
         another += f" (several weights are in it: network.load_state_dict(torch.load(path)[{places[0]!r}]) takes one)"
     raise ValueError(another)
+
+
+def reader(path: str | Path) -> str:
+    """What reads a file of another form, as far as it is known."""
+    if Path(path).is_dir():
+        return ""
+    with open(path, "rb") as file:
+        head = file.read(20)
+    form, read = (("PyTorch before 1.6, which has no checksums", "torch.load(path)") if head.startswith(OLD) else
+                  ("safetensors", "safetensors.torch.load_file(path)") if head[8:10] == b'{"' else ("", ""))
+    return form and f" (it has the form of {form}: network.load_state_dict({read}) takes weights from it)"
 
 
 def are_weights(value: object) -> bool:
@@ -164,10 +177,12 @@ def for_network(model: nn.Module, theirs: dict[str, Tensor], path: str | Path) -
         plain_names, unwrapped = (
             {name if name in ours else names.get(re.sub(begin, "", name), name): theirs[name] for name in theirs}
             for begin in (HELD, WRAPPED) for names in [{re.sub(begin, "", name): name for name in ours}])
-        theirs = plain_names if plain_names.keys() == ours.keys() else unwrapped
+        theirs = plain_names if plain_names.keys() >= ours.keys() else unwrapped
     if any(isinstance(tensor, Tensor) and tensor.is_meta for tensor in ours.values()):
         raise ValueError(f"{path} is not loaded, because this {type(model).__name__} was built on PyTorch's meta "
                          "device and has no place for numbers: build it as usual")
+    uncounted = {name: count for name, count in ours.items() if name.endswith(".num_batches_tracked")}
+    theirs = uncounted | theirs  # PyTorch before 0.4.1 did not count them
     for name in dict.fromkeys([*ours, *theirs]):
         there, here = (shape(state[name]) if name in state else "missing" for state in (theirs, ours))
         if there != here and here != LAZY:
