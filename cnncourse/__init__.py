@@ -18,9 +18,10 @@ T = TypeVar("T")
 
 def pick(table: Mapping[str, T], name: str, kind: str) -> T:
     """table[name]; raises ValueError naming the nearest valid names (or all) where there is none."""
-    if name in table:
+    text = isinstance(name, str)
+    if text and name in table:
         return table[name]
-    near = [] if str(name).isdecimal() else get_close_matches(name, table, n=3, cutoff=0.4)  # a number is near to none
+    near = get_close_matches(name, table, n=3, cutoff=0.4) if text and not name.isdecimal() else []
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(table)}"
     raise ValueError(f"there is no {kind} '{name}': {hint}")
 
@@ -34,9 +35,12 @@ def in_short(error: Exception) -> str:
 
 
 def expanded(path: str | Path) -> Path:
-    """The path, in which ~ stands for the home folder. Raises FileNotFoundError where there is none."""
+    """The path, in which ~ stands for the home folder. Raises FileNotFoundError where there is none, ValueError
+    for what is no path."""
     try:
         return Path(path).expanduser()
+    except TypeError:
+        raise ValueError(f"a folder is given by its path, not as a {type(path).__name__}") from None
     except RuntimeError as error:
         raise FileNotFoundError(f"this user has no home folder for {path}: set HOME, or name another place") from error
 

@@ -75,6 +75,9 @@ class Data:
     def __post_init__(self):
         if not isinstance(self.classes, tuple | list) or not self.classes:
             raise ValueError(f"classes are the names of the classes, a tuple of texts, not {self.classes}")
+        if twice := {name for name in self.classes if self.classes.count(name) > 1}:
+            raise ValueError(f"two classes are called {min(twice)!r}: give each a name of its own")
+        pick(AUGMENTATIONS, self.augment, "augmentation")
         for name in ("train", "validation", "test"):
             split, last = getattr(self, name), len(self.classes) - 1
             if not isinstance(split, Split):

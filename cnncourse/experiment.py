@@ -94,6 +94,8 @@ def run(model: str | nn.Module, data: str | Data = "digits", recipe: str | Recip
         if not isinstance(given, kind):
             found = f"the class {given.__name__} itself" if isinstance(given, type) else f"a {type(given).__name__}"
             raise ValueError(f"{wanted}, not {found}")
+    if out == "":
+        raise ValueError("`out` is the path of a directory, and this one is empty: '.' is the folder you are in")
     with lent(model) if isinstance(model, nn.Module) else nullcontext():
         prepared = prepare(model, data, recipe, plain(epochs), plain(seed), root, label, plain(options or {}), speed,
                            plain(batch_size))

@@ -316,7 +316,8 @@ def test_damaged_files_are_replaced_when_the_whole_ones_have_come_and_whole_ones
 
 @pytest.mark.parametrize("source, words", [
     ("htp://server", "'htp://server' is neither a folder here nor an address that begins with http:// or https://"),
-    ("http://", "'http://' is neither a folder here"), ("nowhere", "'nowhere' is neither a folder here"),
+    ("http://", "'http://' is neither a folder here"), ("", "'' is neither a folder here"),
+    ("nowhere", "'nowhere' is neither a folder here"),
     ("http://[", "'http://[' is no address: "), ("http://a b", "http://a b does not answer ("),
     ("http://localhost:x", "http://localhost:x does not answer ("), (f"http://{'a' * 70}.org", " does not answer ("),
     (".", " (No such file or directory)")])

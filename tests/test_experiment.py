@@ -426,6 +426,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_checkpoint_whole(few, tmp_
     (lambda d: experiment.run("lenet5", d, epochs=0), "epochs is a whole number, 1 or more, not 0"),
     (lambda d: experiment.run("lenet5", d, seed=None), "seed is a whole number, 0 or more, not None"),
     (lambda d: experiment.run("lenet5", d, seed=2**32), r"seed is a whole number below 2\*\*32, not 4294967296"),
+    (lambda d: experiment.run("lenet5", d, out=""), "path of a directory, and this one is empty"),
     (lambda d: experiment.run("lenet5", [d]), "data are their name or a data.Data, as .* not a list"),
     (lambda d: experiment.run("lenet5", str(Path(__file__).parent)), "is a directory: the data are then 'folder', and"),
     (lambda d: experiment.run("lenet5", d, batch_size=0), "batch_size is a whole number, 1 or more, not 0"),

@@ -50,7 +50,7 @@ def get(name: str, root: Path, source: str | None = None) -> None:
     files, and OSError where they cannot be written. What has come by then is kept.
     """
     pick(checksums.MD5, name, "data set to fetch")
-    places = [place(source, name)] if source else ADDRESSES[name]
+    places = ADDRESSES[name] if source is None else [place(source, name)]
     try:
         missing, damaged = checksums.look(name, root)
         wanted = [file for file in checksums.MD5[name] if root / file in (*missing, *damaged)]
@@ -78,7 +78,7 @@ def place(source: str, name: str) -> str:
         parent, _, last = address.path.rpartition("/")
         path = parent if last in [Path(file).name for file in checksums.PACKED[name]] else address.path
         return address._replace(path=path.rstrip("/"), query="", fragment="").geturl()
-    if not folder.exists():
+    if source == "" or not folder.exists():
         raise ValueError(f"'{source}' is neither a folder here nor an address that begins with http:// or https://")
     return str(folder if folder.is_dir() else folder.parent)
 

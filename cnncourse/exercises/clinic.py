@@ -1165,6 +1165,11 @@ def validation_losses(net, training, validation, epochs, lr):
 
 validation_losses.as_it_came("        net.train()\n", "", "        net.eval()\n", "")
 validation_losses.mistakes_as_edits(
+    ("        net.train()\n        for", "        net.eval()\n        for",
+     "        net.eval()\n        with", "        net.train()\n        with",
+     "The two modes are exchanged: `train()` is for the training, `eval()` for the validation."),
+    ("net(validation[0]), validation[1]", "net(images), labels",
+     "This is the loss on the last training batch. The one on `validation` is asked for."),
     ("        net.train()\n", "",
      "The first epoch is right. After it the network stays in evaluation mode, and goes on training there. Switch "
      "back before the next epoch."),
