@@ -355,6 +355,23 @@ def test_an_example_does_not_show_two_numbers_that_differ_by_rounding_alone():
     assert ").square().mean()" in message and "gives `0.67667`, the right one `0.01`" in message
 
 
+def test_an_example_does_not_show_0_beside_0():
+    @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(4, n)))
+    def layer(n):
+        return nn.Sequential(nn.Linear(n, 2), nn.ReLU())
+
+    class Flipped(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.layer = nn.Linear(n, 2)
+
+        def forward(self, x):
+            return self.layer(x.flip(1)).relu()  # the same where all weights are
+
+    message = layer.judge(Flipped, random.Random()).message
+    assert "`0`, the right one `0`" not in message and "layer(3), the output in evaluation" in message.replace("`", "")
+
+
 @exercise(1, "easy", (), lambda rng: [(3,)], lambda net, n: behaviour(net, torch.randn(4, n)))
 def linear(n):
     return nn.Linear(n, 2)
@@ -551,7 +568,7 @@ def test_how_a_wrong_number_relates_to_the_right_one_is_told(answer, clue):
     (lambda t: (t.square() + 1)[None], "axes of length 1"), (lambda t: t.mT.square() + 1, "`t` were transposed"),
     (lambda t: t[1:].square() + 1, "without its first entry"), (lambda t: [2.0], "A tensor is asked for"),
     (lambda t: {"a": t}, "A tensor is asked for"), (lambda t: (t - t.min()) / (t.max() - t.min()), "from 0 to 1"),
-    (lambda t: torch.zeros(3, 2), "has the shape")])
+    (lambda t: t.softmax(1), "sums to one"), (lambda t: torch.zeros(3, 2), "has the shape")])
 def test_how_a_wrong_tensor_relates_to_the_right_one_is_told(answer, clue):
     @exercise(1, "easy", (), lambda rng: [(torch.arange(6.0).reshape(2, 3),), (torch.arange(12.0).reshape(4, 3),)])
     def squared(t):
@@ -631,6 +648,15 @@ def test_an_unchanged_program_is_not_attempted_and_a_changed_one_without_effect_
         space = {}
         exec(f"def doubled(n):\n  {text}", space)
         assert repair.judge(space["doubled"], random.Random()).outcome == outcome
+
+
+def test_a_changed_program_that_still_fails_is_told_where():
+    repair = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled)
+    repair.as_it_came("n + n", "n.x")
+    for text, said in (("return n.x", "still does"), ("m = n.x\n  return m", "'int' object has no attribute 'x'")):
+        space = {}
+        exec(f"def doubled(n):\n  {text}", space)
+        assert said in repair.judge(space["doubled"], random.Random()).message
 
 
 def test_a_number_may_come_in_another_form_but_not_with_its_graph():

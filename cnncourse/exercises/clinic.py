@@ -406,7 +406,8 @@ def at_the_start(net, width):
     def remember(layer, inputs, output):
         if layer in convolutions:
             read.append(inputs[0])
-        outputs.append((len(read), output))  # of a convolution, or of a normalisation behind it
+        if read:
+            outputs.append((len(read), output))  # of a convolution, or of a normalisation behind it
         return output.clone()  # which a ReLU may overwrite
 
     def amount(values):
@@ -431,7 +432,7 @@ def at_the_start(net, width):
     return {"the number of 3x3 convolutions": len(convolutions),
             "their output channels": sorted({layer.out_channels for layer in convolutions}),
             "the number of those that a ReLU follows": len({i for i, g in zip(numbers, gradients, strict=True)
-                                                            if i and (g == 0).float().mean().item() > 0.01}),
+                                                            if (g == 0).float().mean().item() > 0.01}),
             "whether a shortcut passes a convolution": not norms
             and not all(torch.equal(there, here.relu()) for there, here in zip(read[1:], maps, strict=False)),
             "the number of classes": logits.shape[1],
@@ -1168,8 +1169,6 @@ validation_losses.mistakes_as_edits(
     ("        net.train()\n        for", "        net.eval()\n        for",
      "        net.eval()\n        with", "        net.train()\n        with",
      "The two modes are exchanged: `train()` is for the training, `eval()` for the validation."),
-    ("net(validation[0]), validation[1]", "net(images), labels",
-     "This is the loss on the last training batch. The one on `validation` is asked for."),
     ("        net.train()\n", "",
      "The first epoch is right. After it the network stays in evaluation mode, and goes on training there. Switch "
      "back before the next epoch."),
