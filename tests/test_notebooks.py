@@ -164,8 +164,10 @@ def taken_and_made(cell) -> tuple[set[str], set[str]]:
         table = symtable.symtable(ast.unparse(statement), "a cell", "exec")
         here = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
         inside = here if isinstance(statement, ast.For | ast.With | ast.FunctionDef | ast.ClassDef) else set()
-        taken |= read(table) - inside - made
-        made |= here
+        run_through = {name.id for part in ast.walk(statement) if isinstance(part, ast.comprehension)
+                       for name in ast.walk(part.target) if isinstance(name, ast.Name)}  # the cell's own since 3.12
+        taken |= read(table) - inside - run_through - made
+        made |= here - run_through
     return taken, made
 
 
