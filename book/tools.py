@@ -112,8 +112,8 @@ def onnx(net, x):
 
 
 def compiled(net, x):
-    """`torch.compile` with a dynamic batch and as one graph: logits, and in double precision the gradient of the images
-    (in single precision, rounding may turn which pixel of a pooling window is the largest, and so its gradient)."""
+    """`torch.compile` with a dynamic batch and as one graph: logits, and in double precision the gradient of the
+    images."""
     torch.compiler.reset()
     model = torch.compile(net, fullgraph=True, dynamic=True)
     for images in (x[:2], x):
@@ -285,6 +285,11 @@ Measured with {versions}. A test repeats what is quick.
   torchvision's GoogLeNet they vanish. `return_convergence_delta=True` shows it.
 - **safetensors' `save_file` refuses weights in channels_last;** `save_model` takes them.
 - **torch.compile takes long the first time:** 19 seconds of processor time for LeNet-5, 45 for `alexnet_small`.
+- **In single precision a compiled network may have another gradient of its images.** Rounding decides which of two
+  nearly equal pixels of a pooling window is the largest, or on which side of zero a ReLU's input lies. In VGG-16 the
+  logits agreed to 2 millionths, and the gradients of one pixel in a hundred were apart, by up to 2.5 % of the largest.
+  In double precision they agree. The networks that were tried first, most of the small ones, were compared in single
+  precision, and their gradients differ by less than half a per cent.
 """
 RESULT = json.loads(RESULTS.read_text())
 
