@@ -34,8 +34,7 @@ def test_a_tool_does_what_the_page_says(tool, name):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["lenet5", "alexnet_small"])
-@pytest.mark.parametrize("tool", SLOW)
+@pytest.mark.parametrize("name, tool", [("lenet5", "onnx"), ("alexnet_small", "onnx"), ("lenet5", "compiled")])
 def test_a_slow_tool_does_what_the_page_says(tool, name):
     try_again(name, tool)
 
