@@ -281,7 +281,7 @@ def macs_of(op, name: str, given: dict, output: object) -> int | None:
     if name in PRODUCTS:
         a, b = (given[operand] for operand in PRODUCTS[name])
         return a.numel() * (b.shape[-1] if b.ndim > 1 else 1)
-    if name.startswith("_scaled_dot_product"):  # each query with all keys, and each of these numbers with a value
+    if name.startswith("_scaled_dot_product") and not name.endswith("backward"):  # queries, keys; then their values
         query, key, value = (given[part] for part in ("query", "key", "value"))
         return query[..., 0].numel() * key.shape[-2] * (key.shape[-1] + value.shape[-1])
     return None if re.search(UNCOUNTED, name) else 0
