@@ -950,8 +950,8 @@ def within(seconds: float | None, call: Callable) -> tuple[str, object]:
     other things, the seconds are those of this process, and six times as long is waited.
 
     The call runs in a thread, which is the one way to leave an endless loop on every system. The thread is then ended:
-    left alone, it would make every later step of the lesson about three times as slow. An import is waited for: half
-    a module would spoil what the notebook does later.
+    left alone, it would make every later step of the lesson about three times as slow. The time of an import does not
+    count: half a module would spoil what the notebook does later.
     """
     found = []
 
@@ -965,9 +965,12 @@ def within(seconds: float | None, call: Callable) -> tuple[str, object]:
     start, worked = time.monotonic(), time.process_time()
     thread.start()
     while thread.is_alive() and (seconds is None or time.monotonic() < start + seconds
-                                 or time.process_time() < worked + seconds and time.monotonic() < start + 6 * seconds
-                                 or imports(thread)):
+                                 or time.process_time() < worked + seconds and time.monotonic() < start + 6 * seconds):
+        now, so_far = time.monotonic(), time.process_time()
         thread.join(None if seconds is None else seconds / 20)
+        if imports(thread):
+            start += time.monotonic() - now
+            worked += time.process_time() - so_far
     if thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
         return "late", None
