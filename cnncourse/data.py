@@ -102,6 +102,8 @@ class Data:
             if not ((least <= numbers) & (numbers <= 1)).all():
                 raise ValueError(f"{name} is that of pixels from 0 to 1, and cannot be {numbers.tolist()}: "
                                  "`data.statistics(images)` gives mean and std")
+            if numbers.requires_grad:
+                raise ValueError(f"{name} requires gradients, which training does not give it: give {name}.detach()")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

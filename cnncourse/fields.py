@@ -13,7 +13,7 @@ from math import ceil, inf
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -61,7 +61,7 @@ class Fields(TorchDispatchMode):
         self.sizes, self.unseen = image.shape[2:], 0 if image.is_meta else None
         self.limits = [limit for n in self.sizes for limit in (0, 1 - n)]  # of ends that see the whole image
         self.storages = {}  # by identity: the storage itself, so that it lives, and what is seen by each view of it
-        self.masks = {}  # by identity: storages of constants with an infinity, which hides what it is added to
+        self.masks = {}  # by identity: storages of constants that may hide what they are added to or multiplied by
         ends = []
         for axis, n in enumerate(self.sizes, start=2):
             pixels = torch.arange(n, dtype=torch.float32, device="cpu")
@@ -100,6 +100,13 @@ class Fields(TorchDispatchMode):
     def hides(self, t: Tensor) -> bool:
         """Whether a constant may be a mask."""
         return t.dtype == torch.bool or t.untyped_storage()._cdata in self.masks
+
+    def without_numbers(self, t: Tensor) -> Tensor:
+        """t on the meta device, where a mask stays known as one."""
+        empty = t.to("meta")
+        if is_mask(t):
+            self.masks[empty.untyped_storage()._cdata] = empty.untyped_storage()
+        return empty
 
     def seen(self, t: Tensor) -> Seen | None:
         """None where the image cannot change t."""
@@ -236,6 +243,14 @@ class Fields(TorchDispatchMode):
             return None
         sums = {"query": [-1], "key": [-2, -1], "value": [-2]}
         return union([mixture(seen, dims) for name, dims in sums.items() if (seen := self.seen(given[name]))])
+
+
+def is_mask(t: Tensor) -> bool:
+    """Whether a constant consists of zeros and ones, or has an infinity that hides what it is added to."""
+    if t.is_meta or t.layout != torch.strided or isinstance(t, nn.Parameter):
+        return False
+    ones = t == 1
+    return bool((t == -inf).any() or (ones | (t == 0)).all() and 0 < ones.sum() < t.numel())
 
 
 def tensors(values: object) -> list[Tensor]:

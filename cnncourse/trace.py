@@ -23,7 +23,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map, tree_map_only
 
 from . import in_short
-from .fields import PRODUCTS, Fields, arguments, geometry, tensors
+from .fields import PRODUCTS, Fields, arguments, geometry, is_mask, tensors
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class Trace(Fields):
             self.words[start:] = [(kind(module), ", ".join(text for text, _ in inner))]
         elif leaf and not inner and not isinstance(module, nn.Identity | nn.Flatten | nn.Unflatten):
             self.words.append((kind(module), ""))  # such as dropout, which does nothing here
-        if stage:
+        if stage and tensors(output):  # others, as the checks of an exported network, only look
             self.add(stage, parameters(module), output, self.begun)
 
     def add(self, name: str, size: int, output: object, begun: tuple[int, int, int, int]) -> None:
@@ -248,7 +248,7 @@ class Trace(Fields):
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         if self.image.is_meta:  # and what the forward pass makes or keeps elsewhere, as a constant, is not
-            args, kwargs = tree_map_only(Tensor, lambda t: t.to("meta"), (args, kwargs))
+            args, kwargs = tree_map_only(Tensor, self.without_numbers, (args, kwargs))
         return super().__torch_dispatch__(op, types, args, kwargs)
 
     def record(self, op, outputs: object, args: tuple, kwargs: dict) -> None:
@@ -613,7 +613,7 @@ def copy_of(t: Tensor) -> Tensor:
 
 
 def to_meta(t: Tensor) -> Tensor:
-    return t.to("meta")
+    return t if is_mask(t) else t.to("meta")  # a mask when it is used, by `without_numbers`
 
 
 def parameters(module: nn.Module) -> int:

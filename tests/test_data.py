@@ -177,6 +177,7 @@ def test_images_and_labels_of_ones_own_are_checked(images, labels, words):
     ({"std": torch.tensor([0.0])}, r"std is that of pixels from 0 to 1, and cannot be \[0.0\]"),
     ({"std": torch.tensor([torch.nan])}, r"std .* cannot be \[nan\]"),
     ({"mean": torch.tensor(0.5)}, "mean is a tensor of 1 numbers, one a channel, not 0.5"),
+    ({"mean": torch.tensor([0.5], requires_grad=True)}, r"mean requires gradients, .*: give mean\.detach\(\)"),
     ({"std": (0.5,)}, r"std is a tensor of 1 numbers, one a channel, not \(0.5,\)"),
     ({"train": data.Split(GREY, LABELS + 1)}, "label 10 of the train images of 'own' is none of its 10 classes"),
     ({"test": data.Split(GREY, LABELS - 1)}, "label -1 of the test images"),

@@ -125,6 +125,15 @@ class Permutes(nn.Module):
         return x[:, self.order]
 
 
+class Masks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", masked())
+
+    def forward(self, y):
+        return (y @ y.mT + self.mask).softmax(-1) @ y
+
+
 NEAR = (torch.arange(64)[:, None] - torch.arange(64)).abs() < 2  # of 8 x 8 patches in a row
 
 
@@ -142,6 +151,7 @@ def masked():
 
 
 first = conv(3)
+KEPT, ZEROS_AND_ONES = masked(), NEAR.float()
 CASES = {
     "chunk": ([conv(3, 8), Does(lambda x, c: c(x.chunk(2, 1)[1]), conv())], [3, 5]),
     "split": ([conv(3, 8), Does(lambda x, c: torch.cat([c(x.split(4, 1)[0]), x[:, 4:]], 1), conv())], [3, 5]),
@@ -178,6 +188,9 @@ CASES = {
     "attention, a mask added": attends(lambda y: (y @ y.mT + masked()).softmax(-1) @ y),
     "attention, a mask multiplied": attends(lambda y: (y @ y.mT * NEAR) @ y),
     "attention, a mask filled in": attends(lambda y: (y @ y.mT).masked_fill(~NEAR, -torch.inf).softmax(-1) @ y),
+    "attention, a mask kept and added": attends(lambda y: (y @ y.mT + KEPT).softmax(-1) @ y),
+    "attention, zeros and ones kept": attends(lambda y: (y @ y.mT * ZEROS_AND_ONES) @ y),
+    "attention, a mask kept as a buffer": attends(Masks()),
     "neighbours": ([first, Does(lambda x: x[..., 1:] - x[..., :-1] / 2)], [3, 4]),
     "sums in place": ([first, Does(in_place), conv()], [3, 5, 7]),
     "squeeze and excite": (

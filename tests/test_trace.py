@@ -561,6 +561,13 @@ def test_operations_of_higher_order_and_bare_errors_are_named():
             costs(Holding(layer), (3, 16, 16))
 
 
+def test_an_exported_network_has_a_total_alone():
+    net = MODELS["lenet5"]()
+    exported = torch.export.export(net, (torch.zeros(1, 1, 28, 28),)).module()
+    total, = stages(exported, (1, 28, 28))
+    assert (total.parameters, total.macs, total.field) == (61_706, 416_520, costs(net).field)
+
+
 def test_the_image_is_of_the_kind_of_most_weights():
     class Scaled(nn.Module):
         def __init__(self):
