@@ -211,7 +211,8 @@ head_parameters.mistakes_as_edits(
               (CONFIGS["A"] + ("3-512", "3-8"),), (CONFIGS["A-LRN"],), (CONFIGS["C"],),
               (random_row(rng),)])
 def fields(blocks):
-    """The receptive field after the pooling of each block, in pixels: a list. blocks: a row of the table."""
+    """The receptive field after the pooling of each block, in pixels: a list. blocks: a row written like
+    those of the table."""
     field, jump, found = 1, 1, []
     for block in blocks:
         for entry in block.split():
