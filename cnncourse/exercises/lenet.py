@@ -58,7 +58,7 @@ features.mistakes_as_edits(
     ("AvgPool2d(2))", "AvgPool2d(2), nn.Tanh())", "There is a tanh more than in the table: none stands behind S4."),
     ("(channels,", "(1,",
      "C1 takes one channel, whatever is asked. The images have `channels` of them."),
-    ("padding=2", 'padding=2, padding_mode="reflect"', "Your padding mirrors the image. LeNet-5 pads with background."),
+    ("padding=2", 'padding=2, padding_mode="reflect"', "Your padding mirrors the image. C1 pads with zeros."),
     ("5), nn.Tanh()", "5)", "C3 has no tanh. Count the activations: one behind each convolution."))
 
 
