@@ -184,7 +184,7 @@ class Exercise:
             return known
         if right:
             return Result("wrong", self.left_behind(found, expected, cases))
-        clue = seconds < 1 and self.as_if(cases, alike)
+        clue = seconds < 1 and self.as_if(cases, alike, 0.2 + 3 * seconds)
         with suppress(Exception):  # not every value can be set beside the right one
             clue = clue or relation(values, [value for value, _ in expected])
         return Result("wrong", f"{clue or ''} {self.difference(found, expected, cases)}".strip())
@@ -245,8 +245,9 @@ class Exercise:
             return Result("wrong", "More than one mistake gives these results. " + " Or: ".join(found))
         return Result("wrong", *found) if found else None
 
-    def as_if(self, cases: list[tuple], alike: Callable[[Callable], bool]) -> str:
-        """A sentence where the answer is the right one for other arguments, so that the argument is named."""
+    def as_if(self, cases: list[tuple], alike: Callable[[Callable], bool], seconds: float) -> str:
+        """A sentence where the answer is the right one for other arguments, so that the argument is named. Of each
+        change the consequences are awaited for some seconds: a padding of 1,000 makes a million sums."""
         names = list(inspect.signature(self.function).parameters)[:len(cases[0])]
         with torch.random.fork_rng(devices=[]):
             network = isinstance(self.function(*copy.deepcopy(cases[0])), nn.Module)
@@ -272,7 +273,7 @@ class Exercise:
             with suppress(Exception):  # not every change suits every argument
                 if any(not same(change(case[places[0]]), case[places[0]]) for case in cases) if change else all(
                         type(case[places[0]]) is type(case[places[1]]) for case in cases):
-                    if within(left, partial(alike, program)) == ("value", True):
+                    if within(min(left, seconds), partial(alike, program)) == ("value", True):
                         return f"Your answer is what would be right if {text}."
         return ""
 
@@ -299,7 +300,7 @@ class Exercise:
         lines = [linecache.getline(frame.f_code.co_filename, number).strip()
                  for frame, number in traceback.walk_tb(error.__traceback__)
                  if frame.f_code.co_filename == getattr(code_of(answer), "co_filename", None)]
-        clue = [text for text in [isinstance(error, RuntimeError) and self.as_if(cases, alike)] if text]
+        clue = [text for text in [isinstance(error, RuntimeError) and self.as_if(cases, alike, 1)] if text]
         where = [f"It was raised in `{lines[-1]}`."] if lines and lines[-1] else []
         if getattr(error, "returned", False):
             first = f"What your program returned cannot be used: {told(error).rstrip('.')}."
