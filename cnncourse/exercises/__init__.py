@@ -629,7 +629,8 @@ def relation(found: list, expected: list) -> str:
             return "Rows and columns of your result are exchanged."
         if wrong:
             axes = [i for i in range(len(wrong[0][1])) if any(len(a) != len(b) or a[i] != b[i] for a, b in wrong)]
-            return (f"Your result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
+            start = "In one of the cases your" if len(wrong) < len(shapes) else "Your"  # another may be shown behind it
+            return (f"{start} result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
                     + (f": look at axis {axes[0]}." if len(axes) == 1 else "."))
         if rows_sum_to_one(found) and not rows_sum_to_one(expected):
             return "Each row of your result sums to one, as after a softmax."

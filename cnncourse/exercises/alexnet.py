@@ -36,6 +36,9 @@ last_map.mistakes_as_edits(
      "You take one off the quotient. The windows take away 35 pixels in all, more than one step of 32."),
     ("return rows", "return size // 32 + 1",
      "You add one to the quotient of the whole. Each layer has its own window and its own + 1."),
+    ("return rows", "return -(-size // 32) - 2",
+     "You round the quotient up and take two off. The windows take away 35 pixels in all: subtract them, divide by 32 "
+     "and round down."),
     ("return rows", "return (size - 35) / 32", "You divide with `/`. Rows are whole numbers: round down."),
     ("return rows", "return round((size - 35) / 32)",
      "You round to the nearest number. A window has to fit in: round down."),
@@ -414,6 +417,8 @@ relight.mistakes_as_edits(
      "The spread is missing: all three directions are shifted alike, also the one in which photographs hardly differ."),
     ("* spread", "* spread**2",
      "You multiplied by the variances. `spread` holds standard deviations, and the strengths count in these."),
+    ("strengths *", "strengths.cumsum(0) *",
+     "The shifts of the images before are still in yours: they add up along the batch."),
     ("strengths *", "strengths[:1] *", "All images get the shift of the first one. Each has strengths of its own."),
     ("images +", "images + images *",
      "You multiplied the pixels. The colour is added, so that dark pixels move as far as bright ones."),
@@ -490,6 +495,7 @@ paper_dropout.mistakes_as_edits(
      "You drop and scale whatever `training` says. It drops in training and scales in evaluation."),
     ("x * keep", 'x.masked_fill(~keep, float("-inf"))',
      "What is dropped becomes minus infinity, as before a softmax. A dropped output is zero."),
+    ("x * keep", "x * keep[:1]", "All rows drop what the first one does. `keep` says it for each output."),
     ("x * keep", "x * keep[:, :1]", "You drop whole rows. `keep` says it for each output."),
     ("x * keep", "torch.where(keep, x, x.mean())", "What is dropped becomes the mean. A dropped output is zero."),
     ("* keep", "* ~keep", "Your mask is the wrong way round: `keep` is true for the outputs that stay."))

@@ -115,13 +115,23 @@ def network_and_batch(rng, steps, n=12, momentum=0, climbs=False):
     return net, images, labels, optimizer, steps
 
 
+def learnt_at_once(steps):
+    """A case of `learn`: from the second step on the loss is exactly 0, and whoever stops there stops too early."""
+    with torch.random.fork_rng(devices=[]):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    for p in net.parameters():
+        nn.init.zeros_(p)
+    images = 100 * torch.eye(16)[:3].reshape(3, 1, 4, 4)
+    return net, images, torch.arange(3), torch.optim.SGD(net.parameters(), lr=0.3), steps
+
+
 @exercise(minutes=8, level="medium",
           hints=("Each step is the five lines of the table, in their order. What must be kept of each?",
                  "`loss.item()` is the loss as a number. It belongs to the weights of the forward pass that gave it.",
                  "In a loop over `range(steps)`: logits, loss, `zero_grad`, `backward`, `step`, and then "
                  "`losses.append(loss.item())`."),
           cases=lambda rng: [network_and_batch(rng, 3), network_and_batch(rng, 5, 300, 0.5), network_and_batch(rng, 1),
-                             network_and_batch(rng, 2, 300, climbs=True)])
+                             network_and_batch(rng, 3, 300, climbs=True), learnt_at_once(3)])
 def learn(model, images, labels, optimizer, steps):
     """Train `model` for `steps` steps on the same images and labels, with cross-entropy.
 
@@ -185,6 +195,13 @@ learn.mistakes_as_edits(
      "Your loss has a minus: the steps make it worse. `F.cross_entropy` has its minus already."),
     ("loss.item()", "loss", "Your list holds tensors with their graphs, which keep all that was computed for each loss "
      "in memory. Keep `loss.item()`, the plain number."),
+    ("F.cross_entropy(model(images), labels)", "F.cross_entropy(model(images), labels) / len(labels)",
+     "You divide the loss by the number of images. `F.cross_entropy` gives their mean already."),
+    (", labels)", ", labels, label_smoothing=0.1)",
+     "You smooth the labels (`label_smoothing`). Plain cross-entropy is asked for."),
+    ("F.cross_entropy(model(images), labels)",
+     "F.cross_entropy(model(images[(i := len(losses) % len(labels)):i + 1]), labels[i:i + 1])",
+     "Each step sees one image, in turn. All of them belong to each step."),
     ("loss.item()", "round(loss.item(), 2)", "You round the losses. Return them as they are."),
     ("return losses", "return losses[-1]", "You return the last loss. The list of all is asked for."),
     ("return losses", "return sum(losses) / len(losses)", "You return the mean of the losses. The list is asked for."),
@@ -354,6 +371,8 @@ promise.mistakes_as_edits(
      "The epoch is right. But you promise the larger of validation and test: the network was chosen by the first."),
     ('row["validation_accuracy"]', 'row["validation_accuracy"] + row["test_accuracy"]',
      "You chose by validation and test together. The test images must have no say in the choice."),
+    ('row["validation_accuracy"]', 'row["validation_accuracy"] * row["test_accuracy"]',
+     "You chose by the product of validation and test. The test images must have no say in the choice."),
     ('row["validation_accuracy"]', 'min(row["validation_accuracy"], row["test_accuracy"])',
      "You chose by the smaller of validation and test. The test images must have no say in the choice."),
     ('row["validation_accuracy"]', 'row["validation_accuracy"] + row["train_accuracy"]',
@@ -428,8 +447,8 @@ mean_loss.mistakes_as_edits(
      "You divide by as many images as if all batches were full. The last one is smaller."),
     ("sum(sizes)", "(sum(sizes) - 1)", "You divide by one image too few."),
     ("loss * n for", "loss * 128 for", "You take 128 images for each batch. The sizes are given."),
-    ("zip(losses, sizes", "zip(losses, sizes[::-1]", "You go through the sizes from the end: each loss belongs to the "
-     "size at its own place."),
+    ("zip(losses, sizes", "zip(losses, sizes[::-1]",
+     "Your sizes stand in another order, from the end or sorted: each loss belongs to the size at its own place."),
     ("/ sum(sizes)", "// sum(sizes)", "You divide with `//`, which drops all digits behind the point."),
     (" for loss, n in zip(losses, sizes, strict=True)) / sum(sizes)",
      " for loss, n in zip(losses[:1], sizes[:1], strict=True)) / sum(sizes)",

@@ -1,9 +1,10 @@
 """Exercises of lesson 4."""
 
 import math
+from numbers import Number
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..arithmetic import linear_parameters
 from ..models.vgg import CONFIGS
@@ -329,12 +330,19 @@ he_deviation.mistakes_as_edits(
      "This is Glorot's rule, for the mean of inputs and outputs. He's rule counts the inputs, with a 2 for the ReLU."))
 
 
+def up_to_rounding(loss, counts):
+    """The loss. What is 0 for a single class comes out as 1e-7 where it is computed in single precision."""
+    number = isinstance(loss, Number) or isinstance(loss, Tensor) and loss.numel() == 1
+    return 0.0 if number and abs(loss) < 1e-6 else loss
+
+
 @exercise(minutes=6, level="medium",
           hints=("What probabilities should a network give, if it must give the same for every image?",
                  "Its best answer is how frequent each class is. An image of class k then costs -ln of that share.",
                  "Weight the cost of each class by its share of the images, and add up."),
           cases=lambda rng: [([90, 10],), ([300, 50, 50, 100],), ([7],), ([30, 50, 20],), ([2, 9] * 40,),
-                             ([rng.randint(1, 200) for _ in range(rng.randint(3, 8))],)])
+                             ([rng.randint(1, 200) for _ in range(rng.randint(3, 8))],)],
+          observe=up_to_rounding)
 def blind_loss(counts):
     """The lowest cross-entropy loss that a network can reach which answers the same for every image.
 
