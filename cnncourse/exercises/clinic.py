@@ -465,8 +465,8 @@ deep.as_it_came("convolution = nn.Conv2d(n_in, width, 3, padding=1)\n        ", 
                 "[convolution,", "[nn.Conv2d(n_in, width, 3, padding=1),")
 deep.mistakes_as_edits(
     ("layers += [convolution, nn.ReLU()]", "layers += [convolution]",
-     "A ReLU follows none of your convolutions. With nothing between them the sixteen are a single linear map, and no "
-     "other function is asked for."),
+     "A ReLU follows none of your convolutions, and no other function is asked for. With nothing between them the "
+     "sixteen would be a single linear map."),
     ("range(16)", "range(6)",
      "A network of six convolutions learns, that is true. But the task is a deep one: you have removed the patient. "
      "Let the signal through all sixteen."),
@@ -720,8 +720,12 @@ def seen_of_head(head, channels, size, classes):
                 fits = "neither an error nor a tensor"
             elif len(rows) != len(maps):
                 fits = f"{len(rows)} rows for {len(maps)} images"
-            elif not rows.requires_grad or not torch.autograd.grad(rows.sum(), maps)[0].all():
-                fits = "rows on which some pixels have no effect"
+            else:  # a pooling may pass on the largest pixels alone: no image and no place is without any
+                more = torch.randn(8 * size**2, channels, *sides, requires_grad=True)
+                rows = head(more)
+                effect = torch.autograd.grad(rows.sum(), more)[0] if rows.requires_grad else torch.zeros(1, 1)
+                if not effect.any(0).all() or not effect.flatten(1).any(1).all():
+                    fits = "rows on which some pixels have no effect"
         seen[f"what comes out for maps of {sides[0]} x {sides[1]}, an error or one row for each image"] = fits
     return seen
 
@@ -1145,7 +1149,9 @@ def equal_rows(rng):
                  "`torch.no_grad()` switches gradients off. It does not change the mode.",
                  "`net.eval()` before the validation, and `net.train()` before the next epoch's first batch."),
           cases=lambda rng: [made(rng, lambda epochs, lr: (network_with_batchnorm(), batches_of(6, 6), batches_of(9)[0],
-                                                           epochs, lr), *case) for case in ((2, 0.1), (3, 0.2))],
+                                                           epochs, lr), *case) for case in ((2, 0.1), (3, 0.2))] + [
+              made(rng, lambda: (nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(108, 4)), batches_of(6, 6),
+                                 batches_of(9)[0], 2, 0.1))],
           observe=as_tensor)
 def validation_losses(net, training, validation, epochs, lr):
     """Train for some epochs with SGD; after each, the loss on `validation`, one batch, in evaluation mode. All training
@@ -1172,6 +1178,8 @@ validation_losses.mistakes_as_edits(
     ("        net.train()\n", "",
      "The first epoch is right. After it the network stays in evaluation mode, and goes on training there. Switch "
      "back before the next epoch."),
+    ("net.eval()", "[layer.eval() for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]",
+     "Only batch normalisation is in evaluation mode. Dropout goes on dropping: `net.eval()` switches all layers."),
     ("            optimizer.zero_grad()\n", "",
      "`zero_grad` is gone, so each step goes along the sum of all gradients so far."),
     ("            optimizer.step()\n", "", "`step` is gone: the weights never move."),
@@ -1244,6 +1252,7 @@ def found_in_file(content, net):
         raise WrongForm("Your file is empty. Was it saved somewhere else, or read at its end? `getvalue()` gives all.")
     fresh = network_with_batchnorm()
     fresh[2].reset_running_stats()
+    loaded = None
     try:
         loaded = torch.load(io.BytesIO(content), weights_only=True)
         keys = fresh.load_state_dict(loaded, strict=False)
@@ -1251,10 +1260,14 @@ def found_in_file(content, net):
         if not zipfile.is_zipfile(io.BytesIO(content)):
             raise WrongForm("`torch.load` reads what `torch.save` has written, and your file is none of that. Did "
                             "`pickle` write it?") from None
+        if isinstance(loaded, dict) and any(type(part) in (list, tuple) for part in loaded.values()):
+            raise WrongForm("The numbers of your file stand in lists. `load_state_dict` wants tensors, as the state "
+                            "dict holds them: save it as it is.") from None
         code = re.search(r"GLOBAL (\S+)", str(error))
         raise WrongForm(f"On another machine `torch.load` refuses your file: it holds `{code[1]}`, the name of a piece "
                         "of code. A state dict holds tensors and their names." if code else
-                        f"`torch.load` does not read your file: {told(error)}") from None
+                        f"`torch.load` does not read your file: {told(error)}" if loaded is None else
+                        f"`load_state_dict` does not take what your file holds: {told(error)}") from None
     if keys.unexpected_keys and not loaded.keys() & fresh.state_dict().keys():
         raise WrongForm(f"No name in your file fits: it holds `{keys.unexpected_keys[0]}`, and the network wants "
                         f"`{keys.missing_keys[0]}`. Save the state dict as it is, under no key of your own.")
@@ -1413,6 +1426,9 @@ evaluation_report.mistakes_as_edits(
     (*wrong_mode, *wrong_mean,
      "One of three is found: each image gets the pixels it was trained with. Look at the network's mode and at the "
      "last line."),
+    (*wrong_mode, "images.split(batch_size), labels.split(batch_size)", "[images], [labels]",
+     "All images go through the network at once, so the batch size no longer matters. But the network is in training "
+     "mode: the answer to one image still depends on all the others."),
     ("batch / 255", "batch / images.max()",
      "The pixels are divided by the brightest one of all that are given. The network was trained on pixels / 255."),
     ("batch / 255", "batch.float()", "The pixels go from 0 to 255. The network was trained on pixels / 255."),

@@ -399,6 +399,9 @@ def chain(nets):
 ensemble.mistakes_as_edits(
     ("nn.ModuleList(nets)", "nn.ModuleList(copy.deepcopy(nets))",
      "Your module owns copies of the networks. When it is trained, the networks themselves stay as they were."),
+    ("nn.ModuleList(nets)", "nn.ModuleList(net.eval() for net in nets)",
+     "The result is right, but the networks that you were given are in evaluation mode afterwards. Leave their mode as "
+     "it is: whoever calls the ensemble sets it, with `train()` and `eval()`."),
     ("nn.ModuleList(nets)", "list(nets)",
      "Your module has no parameters: it keeps the networks in a plain Python list, where PyTorch does not look. They "
      "would not be saved, trained or moved to a GPU with it. There is a list made for modules."),

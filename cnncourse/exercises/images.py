@@ -82,7 +82,7 @@ upright.mistakes_as_edits(
                  "Both sides are multiplied by `side` and divided by the shorter one.",
                  "The exact value may have a fraction; torchvision cuts it off, as `//` does."),
           cases=lambda rng: [(640, 427, 256), (300, 401, 256), (21, 35, 97), (100, 160, 224), (7, 11, 5),
-                             (50, 50, 80), (90, 700, 32),
+                             (50, 50, 80), (90, 700, 32), (720, 320, 224), (230, 112, 224),
                              (rng.randint(500, 900), rng.randint(150, 350), 97),
                              (rng.randint(150, 350), rng.randint(500, 900), 224)])
 def resized(width, height, side):
@@ -120,6 +120,13 @@ resized.mistakes_as_edits(
      "Your sides are not whole. A picture has whole pixels: cut the fraction off."),
     ("side * width // short, side * height // short", "int(width * (side / short)), int(height * (side / short))",
      "You divide first. The quotient is rounded, and `int` makes 96 of 96.99999. Multiply first, then divide."),
+    ("side * width // short, side * height // short",
+     "(side, int(height * (side / short))) if width < height else (int(width * (side / short)), side)",
+     "You divide `side` by the shorter side first. The quotient is rounded, and `int` makes 503 of 503.99999. Multiply "
+     "first, then divide."),
+    ("side * width // short, side * height // short", "int(width / short * side), int(height / short * side)",
+     "You divide the two sides first. The quotient is rounded, and `int` makes 459 of 459.99999. Multiply first, then "
+     "divide."),
     ("side * width // short, side * height // short", "side * (width // short), side * (height // short)",
      "You rounded the ratio of the sides before you multiplied by `side`. Multiply first."),
     ("side * width // short, side * height // short",

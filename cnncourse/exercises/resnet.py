@@ -238,6 +238,9 @@ extra_macs.mistakes_as_edits(
      "Your 1x1 reads `width` channels. The first one reads `n_in` and writes `width`."),
     ("(size**2 - (size // 2) ** 2)", "((size // 2) ** 2 - size**2)",
      "The sign is turned round: version 1.5 needs more."),
+    ("return n_in", "return 3 // 4 * n_in",
+     "Your answer is 0 everywhere. Is there a `3 // 4` or a `1 // 2` in it? Both are 0 in Python: multiply first, then "
+     "divide."),
     ("(size**2 - (size // 2) ** 2)", "(size - size // 2)",
      "You counted positions along one side. A map has size * size of them."),
     ("n_in *", "", "This is the difference for one input channel. The first 1x1 reads `n_in` of them."),
@@ -391,6 +394,9 @@ quiet.mistakes_as_edits(
      "for layer in block.residual:\n                if isinstance(layer, nn.BatchNorm2d):\n"
      "                    nn.init.zeros_(layer.weight)",
      "You set every gamma of the residual parts to zero. Only the last one of each is meant."),
+    ("block.residual[-1].weight", "[m for m in block.modules() if isinstance(m, nn.BatchNorm2d)][-1].weight",
+     "You took the last normalisation of the whole block. Where there is a projection that is the one on the shortcut; "
+     "the one meant is the last of `block.residual`."),
     ("nn.init.zeros_(", "nn.init.ones_(", "Your gammas are one, as in a new network. They shall be zero."),
     ("            nn.init.zeros_(block.residual[-1].weight)", "            pass",
      "No number of the network has changed. A new name for a parameter, or an attribute of another name, such as "
