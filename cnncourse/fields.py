@@ -228,9 +228,10 @@ class Fields(TorchDispatchMode):
     def product(self, given: dict, a: Tensor, b: Tensor) -> Seen | None:
         """Rows of a times columns of b, and what is added. None where one of them may be masked: its zeros hide what
         the other sees."""
-        if any(seen and not seen.sure for seen in map(self.seen, (a, b))):
+        added = [t for t in tensors(given) if t is not a and t is not b]
+        if any(seen and not seen.sure for seen in map(self.seen, (a, b))) or any(map(self.hides, added)):
             return None
-        parts = [self.seen(t) for t in tensors(given) if t is not a and t is not b]
+        parts = [self.seen(t) for t in added]
         if seen := self.seen(a):
             parts.append(seen.map(lambda end: end.amin(-1, keepdim=b.ndim > 1)))
         if seen := self.seen(b):

@@ -191,6 +191,8 @@ CASES = {
     "attention, a mask kept and added": attends(lambda y: (y @ y.mT + KEPT).softmax(-1) @ y),
     "attention, zeros and ones kept": attends(lambda y: (y @ y.mT * ZEROS_AND_ONES) @ y),
     "attention, a mask kept as a buffer": attends(Masks()),
+    "attention, a mask kept and added to a product": attends(
+        lambda y: torch.baddbmm(KEPT.to(y), y, y.mT).softmax(-1) @ y),
     "neighbours": ([first, Does(lambda x: x[..., 1:] - x[..., :-1] / 2)], [3, 4]),
     "sums in place": ([first, Does(in_place), conv()], [3, 5, 7]),
     "squeeze and excite": (
