@@ -288,7 +288,7 @@ Measured with {versions}. A test repeats what is quick.
 - **In single precision a compiled network may have another gradient of its images.** Rounding decides which of two
   nearly equal pixels of a pooling window is the largest, or on which side of zero a ReLU's input lies. In VGG-16 the
   logits agreed to 2 millionths, and the gradients of one pixel in a hundred were apart, by up to 2.5 % of the largest.
-  In double precision they agree, and so all cells compare them.
+  In double precision they agree, and so the cells compare those.
 """
 RESULT = json.loads(RESULTS.read_text())
 

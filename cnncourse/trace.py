@@ -565,7 +565,7 @@ def settled(model: nn.Module, images: Tensor) -> nn.Module:
 
 
 def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
-            watch: Callable[[nn.Module, Tensor], AbstractContextManager] = lambda *_: nullcontext()) -> Tensor:
+            watch: Callable[[nn.Module, Tensor], AbstractContextManager]) -> Tensor:
     """The output of `model` for one image of this shape, as a tensor that has a shape but no values.
 
     A forward pass that needs values, such as one with `.item()`, is given a black image and has the values of that.

@@ -50,14 +50,12 @@ UNFOLD = """() => {
 
 @pytest.fixture(scope="module")
 def build():
-    """Builds the book; what the builder said. A notebook that the course no longer has must not become a chapter."""
+    """Builds the book: the process that did. A notebook that the course no longer has must not become a chapter."""
     (ROOT / "book" / "notebooks").mkdir(exist_ok=True)
     (ROOT / "book" / "notebooks" / "00_gone.ipynb").write_text("{}")
     shutil.rmtree(BOOK, ignore_errors=True)
-    done = subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "book", BOOK],
+    return subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "book", BOOK],
                           cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +135,7 @@ def visit(page, url: str, judge: bool = False, picture: Path | None = None) -> d
 
 
 def test_the_book_builds_without_a_warning(build):
-    assert "WARNING" not in build
+    assert build.returncode == 0, build.stderr
 
 
 def test_each_notebook_is_a_chapter_and_its_download_the_notebook_itself(book):

@@ -577,6 +577,13 @@ def test_how_a_wrong_tensor_relates_to_the_right_one_is_told(answer, clue):
     assert clue in squared.judge(answer, random.Random()).message
 
 
+def test_a_shape_that_is_wrong_in_some_cases_is_told_of_those():
+    right, wrong = torch.zeros(2, 3), torch.zeros(2, 4)
+    assert exercises.relation([wrong, wrong], [right, right]).startswith("Your result has the shape (2, 4)")
+    assert exercises.relation([right, wrong], [right, right]).startswith("In one of the cases your result has")
+
+
+
 def test_of_several_results_the_one_of_another_kind_is_shown():
     @exercise(1, "easy", (), lambda rng: [(torch.ones(2),), (torch.ones(3),)])
     def doubled(t):
