@@ -58,7 +58,8 @@ endef
 	touch .venv/student
 
 # Make's own clock says whether the executed notebooks, and what is printed, are those of these sources.
-COURSE := $(wildcard notebooks/*.ipynb cnncourse/*.py cnncourse/*/*.py cnncourse/*/*.js cnncourse/*/*/*.json)
+COURSE := $(wildcard notebooks/*.ipynb cnncourse/*.py cnncourse/*/*.py cnncourse/*/*/*.py \
+	cnncourse/*/*.js cnncourse/*/*/*.json)
 $(OUT)/complete: $(COURSE) | .venv/student
 	@rm -f $@
 	$(BIN)/cnncourse run --profile tiny --jobs $(JOBS) --out $(OUT)

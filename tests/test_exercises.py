@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from cnncourse import exercises
-from cnncourse.exercises import LESSONS, behaviour, clinic, exercise, googlenet, images
+from cnncourse.exercises import LESSONS, clinic, exercise, googlenet, images
+from cnncourse.exercises.checking.networks import behaviour
 from cnncourse.layers import LocalResponseNorm
 from cnncourse.tools import progress
 

@@ -6,7 +6,9 @@ from torch import nn
 
 from ..arithmetic import output_size
 from ..models.googlenet import TABLE
-from . import WrongForm, behaviour, describe, exercise
+from . import exercise
+from .checking.networks import behaviour
+from .checking.values import WrongForm, describe
 
 
 def numbers(rng, *shape):

@@ -6,7 +6,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from . import WrongForm, exercise
+from . import exercise
+from .checking.values import WrongForm
 
 
 def pictures(rng: random.Random, *shape: int) -> Tensor:

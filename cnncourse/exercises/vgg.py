@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from ..arithmetic import linear_parameters
 from ..models.vgg import CONFIGS
-from . import WrongForm, behaviour, describe, exercise
+from . import exercise
+from .checking.networks import behaviour
+from .checking.values import WrongForm, describe
 
 
 def random_row(rng):

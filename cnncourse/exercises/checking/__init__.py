@@ -1,0 +1,1 @@
+"""How an answer is checked: what `Exercise.judge` is made of."""
