@@ -128,12 +128,8 @@ def prepare(model: str | nn.Module, data: str | Data, recipe: str | Recipe | Non
     images, labels = next(iter(data.batches("train", min(2, len(data.train)))))
     finish_lazy_layers(model, name, images)
     recipe_name = recipe if isinstance(recipe, str) else None if recipe else default_recipe(model)
-    recipe = recipe if isinstance(recipe, Recipe) else pick(RECIPES, recipe_name, "recipe")
-    given = {"epochs": epochs, "batch_size": batch_size, "augment": recipe.augment or data.augment}
-    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
-    recipe = replace(recipe, **plain(vars(recipe)))
-    for what in ("epochs", "batch_size"):
-        require_whole(what, getattr(recipe, what), 1)
+    recipe = changed(recipe if isinstance(recipe, Recipe) else pick(RECIPES, recipe_name, "recipe"),
+                     epochs=epochs, batch_size=batch_size, augment=data.augment)
     loss, few = loss_of(model, recipe), slice(recipe.batch_size)
     network, speed = tried(model, name, data, images[few], labels[few], loss, speed)
     model.to(device, memory_format=speed.memory_format)
@@ -225,6 +221,17 @@ def images_for(name: str, build: Callable[..., nn.Module], data: str, root: str 
         raise ValueError(f"{name} takes images of {channels} x {size} x {width}, and those that are loaded by name are "
                          "square: give a data.Data of your own")
     return load(data, size=size, channels=channels, root=root)
+
+
+def changed(recipe: Recipe, epochs: int | None, batch_size: int | None, augment: str | None) -> Recipe:
+    """A recipe with other epochs and another batch size, where they are given, and the augmentation of the data, where
+    it has none of its own."""
+    given = {"epochs": epochs, "batch_size": batch_size, "augment": recipe.augment or augment}
+    recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+    recipe = replace(recipe, **plain(vars(recipe)))
+    for what in ("epochs", "batch_size"):
+        require_whole(what, getattr(recipe, what), 1)
+    return recipe
 
 
 def require_whole(what: str, number: object, least: int) -> None:

@@ -69,6 +69,12 @@ def test_no_import_goes_in_a_circle_from_file_to_file_or_from_room_to_room():
     TopologicalSorter(ALLOWED).prepare()
 
 
+def test_no_function_of_the_package_is_longer_than_60_lines():
+    long = {f"{name}.{node.name}": node.end_lineno - node.lineno + 1 for path, name in MODULES.items()
+            for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+    assert not {name: lines for name, lines in long.items() if lines > 60}
+
+
 def loaded_by(code: str) -> set[str]:
     script = f"import sys; {code}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -63,51 +63,69 @@ def relation(found: list, expected: list) -> str:
         return f"A dict with {', '.join(map(str, expected[0]))} is asked for. Your answer gives {given}."
     if same(found, expected):
         return ""
-    kinds = [Tensor if isinstance(value, Tensor | np.ndarray) else Number if isinstance(value, Number) else
-             list if isinstance(value, list | tuple) else type(value) for value in expected]
-    if set(kinds) == {list}:
-        found = [list(v.values()) if isinstance(v, dict) else v.tolist() if isinstance(v, Tensor | np.ndarray) else v
-                 for v in found]
-        if not all(isinstance(value, list | tuple) for value in found):
-            return f"A list or a tuple is asked for. Your answer gives {describe(other_than(found, list | tuple))}."
-        lengths = [(len(there), len(here)) for there, here in zip(found, expected, strict=True)]
-        wrong = [pair for pair in lengths if pair[0] != pair[1]]
-        if wrong:
-            return f"Your answer has {wrong[0][0]} entries where the right one has {wrong[0][1]}."
-        if all(same(list(there)[::-1], list(here)) for there, here in zip(found, expected, strict=True)):
-            return "Your numbers are right, in the opposite order."
-        text = relation([x for there in found for x in there], [x for here in expected for x in here])
-        first = [next((i for i, pair in enumerate(zip(*both, strict=True)) if not same(*pair)), None)
-                 for both in zip(found, expected, strict=True)]
-        first = [i for i in first if i is not None]
-        return text or (min(first) and f"Your list is right before place {min(first)}, counted from 0.") or ""
-    if set(kinds) == {Number}:
-        wrong = [v for v in found if isinstance(v, complex) or not isinstance(v, Number)
-                 and not (isinstance(v, Tensor | np.ndarray) and math.prod(v.shape) == 1)]
-        if wrong:
-            return f"One number is asked for. Your answer gives {describe(wrong[0])}."
-    elif set(kinds) == {Tensor}:
-        if not all(isinstance(value, Tensor | np.ndarray) for value in found):
-            return f"A tensor is asked for. Your answer gives {describe(other_than(found, Tensor | np.ndarray))}."
-        shapes = [(tuple(there.shape), tuple(here.shape)) for there, here in zip(found, expected, strict=True)]
-        wrong = [pair for pair in shapes if pair[0] != pair[1]]
-        if wrong and all([n for n in there if n != 1] == [n for n in here if n != 1] for there, here in wrong):
-            return f"Your tensor has the shape {wrong[0][0]}, {wrong[0][1]} is asked for: axes of length 1 do not fit."
-        if wrong and all(there.ndim > 1 and same(there.mT, here) for there, here in zip(found, expected, strict=True)):
-            return "Rows and columns of your result are exchanged."
-        if wrong:
-            axes = [i for i in range(len(wrong[0][1])) if any(len(a) != len(b) or a[i] != b[i] for a, b in wrong)]
-            start = "In one of the cases your" if len(wrong) < len(shapes) else "Your"  # another may be shown behind it
-            return (f"{start} result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
-                    + (f": look at axis {axes[0]}." if len(axes) == 1 else "."))
-        if rows_sum_to_one(found) and not rows_sum_to_one(expected):
-            return "Each row of your result sums to one, as after a softmax."
-        zero_to_one = [all(t.ndim and t.is_floating_point() and (t.min(), t.max()) == (0, 1)
-                           for t in map(torch.as_tensor, values)) for values in (found, expected)]
-        if zero_to_one == [True, False]:
-            return "Your result goes from 0 to 1: it is scaled so, or cut off at both ends."
-    else:
+    kinds = {Tensor if isinstance(value, Tensor | np.ndarray) else Number if isinstance(value, Number) else
+             list if isinstance(value, list | tuple) else type(value) for value in expected}
+    if kinds == {list}:
+        return of_lists(found, expected)
+    if kinds not in ({Number}, {Tensor}):
         return ""
+    return (of_single(found) if kinds == {Number} else of_shapes(found, expected)) or of_all(found, expected)
+
+
+def of_lists(found: list, expected: list) -> str:
+    """How wrong lists relate to the right ones."""
+    found = [list(v.values()) if isinstance(v, dict) else v.tolist() if isinstance(v, Tensor | np.ndarray) else v
+             for v in found]
+    if not all(isinstance(value, list | tuple) for value in found):
+        return f"A list or a tuple is asked for. Your answer gives {describe(other_than(found, list | tuple))}."
+    lengths = [(len(there), len(here)) for there, here in zip(found, expected, strict=True)]
+    wrong = [pair for pair in lengths if pair[0] != pair[1]]
+    if wrong:
+        return f"Your answer has {wrong[0][0]} entries where the right one has {wrong[0][1]}."
+    if all(same(list(there)[::-1], list(here)) for there, here in zip(found, expected, strict=True)):
+        return "Your numbers are right, in the opposite order."
+    text = relation([x for there in found for x in there], [x for here in expected for x in here])
+    first = [next((i for i, pair in enumerate(zip(*both, strict=True)) if not same(*pair)), None)
+             for both in zip(found, expected, strict=True)]
+    first = [i for i in first if i is not None]
+    return text or (min(first) and f"Your list is right before place {min(first)}, counted from 0.") or ""
+
+
+def of_single(found: list) -> str:
+    """Whether something else than one number came out."""
+    wrong = [v for v in found if isinstance(v, complex) or not isinstance(v, Number)
+             and not (isinstance(v, Tensor | np.ndarray) and math.prod(v.shape) == 1)]
+    if wrong:
+        return f"One number is asked for. Your answer gives {describe(wrong[0])}."
+    return ""
+
+
+def of_shapes(found: list, expected: list) -> str:
+    """How the shapes of wrong tensors, their axes and their range relate to those of the right ones."""
+    if not all(isinstance(value, Tensor | np.ndarray) for value in found):
+        return f"A tensor is asked for. Your answer gives {describe(other_than(found, Tensor | np.ndarray))}."
+    shapes = [(tuple(there.shape), tuple(here.shape)) for there, here in zip(found, expected, strict=True)]
+    wrong = [pair for pair in shapes if pair[0] != pair[1]]
+    if wrong and all([n for n in there if n != 1] == [n for n in here if n != 1] for there, here in wrong):
+        return f"Your tensor has the shape {wrong[0][0]}, {wrong[0][1]} is asked for: axes of length 1 do not fit."
+    if wrong and all(there.ndim > 1 and same(there.mT, here) for there, here in zip(found, expected, strict=True)):
+        return "Rows and columns of your result are exchanged."
+    if wrong:
+        axes = [i for i in range(len(wrong[0][1])) if any(len(a) != len(b) or a[i] != b[i] for a, b in wrong)]
+        start = "In one of the cases your" if len(wrong) < len(shapes) else "Your"  # another may be shown behind it
+        return (f"{start} result has the shape {wrong[0][0]}, the right one {wrong[0][1]}"
+                + (f": look at axis {axes[0]}." if len(axes) == 1 else "."))
+    if rows_sum_to_one(found) and not rows_sum_to_one(expected):
+        return "Each row of your result sums to one, as after a softmax."
+    zero_to_one = [all(t.ndim and t.is_floating_point() and (t.min(), t.max()) == (0, 1)
+                       for t in map(torch.as_tensor, values)) for values in (found, expected)]
+    if zero_to_one == [True, False]:
+        return "Your result goes from 0 to 1: it is scaled so, or cut off at both ends."
+    return ""
+
+
+def of_all(found: list, expected: list) -> str:
+    """What turns all of the right numbers into the wrong ones: a sign, a factor, a sum, a rounding, a limit."""
     try:
         a, b = (torch.cat([torch.as_tensor(v).detach().double().reshape(-1) for v in side])
                 for side in (found, expected))

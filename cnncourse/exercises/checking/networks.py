@@ -56,18 +56,7 @@ def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[in
     start = x.clone().requires_grad_(x.is_floating_point())
     given = start.clone()
     trained = net.train()(given)
-    score = [(t * numbers(t.shape)).sum() for t in tensors(trained) if t.requires_grad]
-    inputs = {name: t for name, t in {"": start, **parameters}.items() if t.requires_grad}
-    gradients = dict.fromkeys(inputs)
-    if score:
-        try:
-            found = torch.autograd.grad(sum(score), list(inputs.values()), allow_unused=True)
-        except RuntimeError as error:
-            if "inplace" not in str(error):
-                raise
-            raise WrongForm("Your network changes a tensor in place that the gradients need: its input, or one in "
-                            "between. Look for `inplace=True`, `+=` and functions that end in `_`.") from None
-        gradients = dict(zip(inputs, found, strict=True))
+    gradients = gradients_from(trained, {"": start, **parameters})
     found = Behaviour(net, x)
     found.update({
         "the number of parameters": sum(p.numel() for p in parameters.values()),
@@ -79,6 +68,23 @@ def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[in
         "the running averages after a step": in_a_row(layers(
             average for name, average in net.named_buffers() if name.rpartition(".")[2].startswith("running_")))})
     return found
+
+
+def gradients_from(output, inputs: dict[str, Tensor]) -> dict[str, Tensor | None]:
+    """What a network's output sends back to each of its inputs and parameters that wants a gradient; None where nothing
+    arrives. Raises WrongForm where a tensor that is needed for it was overwritten."""
+    inputs = {name: t for name, t in inputs.items() if t.requires_grad}
+    score = [(t * numbers(t.shape)).sum() for t in tensors(output) if t.requires_grad]
+    if not score:
+        return dict.fromkeys(inputs)
+    try:
+        found = torch.autograd.grad(sum(score), list(inputs.values()), allow_unused=True)
+    except RuntimeError as error:
+        if "inplace" not in str(error):
+            raise
+        raise WrongForm("Your network changes a tensor in place that the gradients need: its input, or one in between. "
+                        "Look for `inplace=True`, `+=` and functions that end in `_`.") from None
+    return dict(zip(inputs, found, strict=True))
 
 
 class Behaviour(dict):
@@ -121,6 +127,10 @@ class Behaviour(dict):
         if all(same(self.get(name), value) for name, value in right.items() if "gradient" not in name):
             return ("The numbers are right, but what goes back through your network is not: on one of its ways a "
                     "gradient is cut off. Look for `detach`, `.data` and `no_grad`.")
+        return self.in_passing(right) or self.in_layers(right)
+
+    def in_passing(self, right: "Behaviour") -> str | None:
+        """What one pass does that it should not: a layer used twice, a changed input, chance, something in training."""
         uses = [seen.uses() for seen in (self, right)]
         again = [name for name, n in uses[0].items() if n > 1 and max(uses[1].values(), default=0) == 1]
         if again:
@@ -139,7 +149,11 @@ class Behaviour(dict):
             return self.other_layer(right) or (
                 "Your network is right in evaluation and does something else in training. Look for a dropout, a "
                 "normalisation over the batch, or `self.training`.")
-        mine, others = self[key], right[key]
+        return None
+
+    def in_layers(self, right: "Behaviour") -> str | None:
+        """Whether the channels are in another order, or which layer is another one."""
+        mine, others = (seen["the output in evaluation"] for seen in (self, right))
         if isinstance(mine, Tensor) and mine.ndim > 2 and mine.shape == others.shape:
             order, free = [], list(range(mine.shape[1]))
             for c in range(mine.shape[1]):  # some may be equal, such as those that a ReLU has set to zero
