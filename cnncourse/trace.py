@@ -4,26 +4,22 @@ Works on any nn.Module: parameters are replaced by stand-ins on PyTorch's meta d
 numbers, so that VGG-16's table needs neither 550 MB nor a second.
 """
 
-import random
 import re
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from copy import deepcopy
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from operator import index
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_map, tree_map_only
 
-from . import in_short
-from .fields import PRODUCTS, Fields, arguments, geometry, is_mask, tensors
+from .tracing.fields import PRODUCTS, Fields, arguments, geometry, tensors
+from .tracing.passes import calls, cannot, copied, copy_of, looking, on_meta, settled, stand_ins
+from .tracing.words import changes, kind, word
 
 
 @dataclass(frozen=True)
@@ -60,6 +56,10 @@ class Difference:
 
 HEADINGS = {"macs": "MACs", "field": "receptive field", "first": "output of the first", "second": "of the second"}
 ABSENT = Stage("-", "", 0, 0, 0, 0)  # beside a stage that only one of two networks has
+# Operations that hold products which nobody counts here; those of other libraries may as well.
+UNCOUNTED = "_rnn|lstm_mps|conv|attention|^_trilinear|_fwd$|_native_multi_head|mm$|linear$"
+HIDING = (nn.LocalResponseNorm | nn.RNNBase | nn.MultiheadAttention  # many operations that one name says better
+          | nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d)
 
 
 class Table(list):
@@ -287,56 +287,6 @@ def macs_of(op, name: str, given: dict, output: object) -> int | None:
     return None if re.search(UNCOUNTED, name) else 0
 
 
-@contextmanager
-def calls(model: nn.Module, depth: int, enter: Callable, leave: Callable) -> Iterator[None]:
-    """Calls enter(module, inputs, stage) before and leave(module, output, stage) after each module; stage is its name,
-    or None where it is inside a stage or is opened itself."""
-    names, opened, running = {module: name for name, module in model.named_modules()}, opened_by(model, depth), []
-
-    def before(module, args, kwargs):
-        if running or module not in opened:
-            running.append(module)
-        stage = names[module] or type(module).__name__ if running == [module] else None
-        enter(module, unwrapped((args, kwargs)), stage)
-
-    def after(module, args, kwargs, output):
-        if module in running:
-            while running.pop() is not module:
-                pass  # calls that an exception has ended
-        stage = names[module] or type(module).__name__ if not running and module not in opened else None
-        leave(module, unwrapped(output), stage)
-
-    handles = []
-    try:
-        for module in names:
-            handles += [module.register_forward_pre_hook(before, with_kwargs=True),
-                        module.register_forward_hook(after, with_kwargs=True)]
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def unwrapped(values: object) -> object:
-    """With tensors that have all their axes, where torch.vmap hides one, and their memory."""
-    def plain(t):
-        while torch._C._functorch.is_functorch_wrapped_tensor(t):
-            t = torch._C._functorch.get_unwrapped(t)
-        return t
-
-    return tree_map_only(Tensor, plain, values)
-
-
-def opened_by(model: nn.Module, depth: int) -> set[nn.Module]:
-    """No stages, because what they call is one: the model and, `depth` - 1 levels down, plain Sequentials."""
-    found = {model} if [*model.children()] else set()
-    for child in model.children():
-        listed = type(child) in (nn.ModuleList, nn.ModuleDict)
-        if listed or depth > 1 and type(child) is nn.Sequential:
-            found |= opened_by(child, depth - (not listed))
-    return found
-
-
 def activations(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     """What each stage gives for the images x (N x C x H x W), by its name, in the order in which they are called; a
     stage that is called again is named "act (2)", "act (3)" and so on.
@@ -398,222 +348,6 @@ def difference(one: Stage, had: tuple[list, list], two: Stage, has: tuple[list, 
     return Difference(" / ".join(dict.fromkeys([one.name, two.name])), one.output, two.output,
                       two.parameters - one.parameters, None if None in (one.macs, two.macs) else two.macs - one.macs,
                       changed)
-
-
-def changes(had: list, has: list) -> list[str]:
-    less, more = unpaired(had, has)
-    moved = less & more
-    less, more = less - moved, more - moved
-    alike = {text for text, _ in less} & {text for text, _ in more}  # told apart by what is in them
-
-    def shown(word: tuple[str, str]) -> str:
-        text, inside = word
-        return f"{text} of {inside or 'nothing'}" if text in alike else text
-
-    found = Counter()
-    for words, before, after in ((more, "+", ""), (less, "-", ""), (moved, "", " moved")):
-        for each, n in words.items():
-            found[before, shown(each), after] += n
-    return [f"{before}{n} {text}{after}" for (before, text, after), n in found.items()]
-
-
-def unpaired(had: list, has: list) -> tuple[Counter, Counter]:
-    """What is not in the longest sequence that both have in common, in either."""
-    longest = [[0] * (len(has) + 1) for _ in range(len(had) + 1)]
-    for i in range(len(had) - 1, -1, -1):
-        for j in range(len(has) - 1, -1, -1):
-            longest[i][j] = (longest[i + 1][j + 1] + 1 if had[i] == has[j] else
-                             max(longest[i + 1][j], longest[i][j + 1]))
-    less, more, i, j = [], [], 0, 0
-    while i < len(had) or j < len(has):
-        if i < len(had) and j < len(has) and had[i] == has[j]:
-            i, j = i + 1, j + 1
-        elif j == len(has) or i < len(had) and longest[i + 1][j] >= longest[i][j + 1]:
-            less.append(had[i])
-            i += 1
-        else:
-            more.append(has[j])
-            j += 1
-    return Counter(less), Counter(more)
-
-
-# Operations that hold products which nobody counts here; those of other libraries may as well.
-UNCOUNTED = "_rnn|lstm_mps|conv|attention|^_trilinear|_fwd$|_native_multi_head|mm$|linear$"
-HIDING = (nn.LocalResponseNorm | nn.RNNBase | nn.MultiheadAttention  # many operations that one name says better
-          | nn.InstanceNorm1d | nn.InstanceNorm2d | nn.InstanceNorm3d)
-LAYOUT = {"_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "clone", "copy", "detach", "empty_like",
-          "expand", "lift_fresh", "new_zeros", "reshape", "squeeze", "t", "unsqueeze", "view"}  # says nothing new
-WORDS = {"_softmax": "softmax", "_safe_softmax": "softmax", "add": "addition", "baddbmm": "matrix product",
-         "bmm": "matrix product", "cat": "concatenation", "mm": "linear no bias", "addmm": "linear", "relu": "ReLU"}
-
-
-def kind(layer: nn.Module) -> str:
-    """A layer in words, where its operations do not say it."""
-    match layer:
-        case nn.Dropout():
-            return f"dropout {layer.p:g}"
-        case nn.MultiheadAttention():
-            return f"attention, {layer.num_heads} heads" + f", dropout {layer.dropout:g}" * (layer.dropout > 0)
-    return str(layer)
-
-
-def word(op, args: tuple, kwargs: dict, depends: Callable[[Tensor], object]) -> str:
-    """An operation in words, with its options but not its widths: "conv 3x3 padding 1". Empty for what only changes the
-    layout. depends: whether the image can change a tensor."""
-    given, written = arguments(op, args, kwargs)
-    name = op.overloadpacket.__name__.removesuffix("_" if written else "")
-
-    def size(value, short=False):
-        value = [value] * 2 if isinstance(value, int) else list(value)
-        return f"{value[0]}" if short and len(set(value)) == 1 else "x".join(map(str, value))
-
-    def unusual(**usual):
-        """The options that are not as usual, such as " stride 2"."""
-        found = {option: size(given[option], short=True) for option in usual if option in given}
-        return "".join(f" {option.replace('_', ' ')} {text}" for option, text in found.items()
-                       if text != str(usual[option]))
-
-    if name in LAYOUT:
-        return ""
-    if name.endswith("_backward"):  # of a network that computes gradients
-        return name.strip("_")
-    if "convolution" in name:
-        return ("transposed " * given["transposed"] + f"conv {size(given['weight'].shape[2:])}"
-                + unusual(stride=1, padding=0, output_padding=0, dilation=1, groups=1)
-                + " no bias" * (given["bias"] is None))
-    if "pool" in name and "ceil_mode" in given:
-        kernel = size(given["kernel_size"])
-        given["stride"] = given["stride"] or given["kernel_size"]
-        return (f"{'max' if 'max' in name else 'average'} pool {kernel}" + unusual(stride=1, padding=0, dilation=1)
-                + " ceil" * given["ceil_mode"] + " without padding" * (given.get("count_include_pad") is False)
-                + (f" divisor {given['divisor_override']}" if given.get("divisor_override") else ""))
-    if "adaptive" in name:
-        return f"{'max' if 'max' in name else 'average'} pool to {size(given['output_size'])}"
-    if name == "mean" and sorted(d % given["self"].ndim for d in given.get("dim") or []) == [2, 3]:
-        return "average pool to 1x1"
-    if "batch_norm" in name:
-        of_batch = given.get("training") or given.get("running_mean") is None
-        return (f"batch norm eps {given['eps']:g}" + " of the batch" * of_batch
-                + " no scale" * (given["weight"] is None)
-                + ("" if given["momentum"] == 0.1 else f" momentum {given['momentum']:g}"))
-    if name == "native_layer_norm":
-        over = len(given["normalized_shape"])
-        return (f"layer norm eps {given['eps']:g}" + f" over {over} axes" * (over > 1)
-                + " no scale" * (given["weight"] is None))
-    if name == "native_group_norm":
-        return f"group norm, {given['group']} groups, eps {given['eps']:g}" + " no scale" * (given["weight"] is None)
-    if name == "mm" and depends(given["self"]) and depends(given["mat2"]):
-        name = "bmm"
-    usual = {argument.name: argument.default_value for argument in op._schema.arguments}
-    if name == "cat":
-        usual["dim"] = 1
-    options = [size(value) if isinstance(value, list) and all(isinstance(n, int) for n in value) else
-               f"{value:g}" if isinstance(value, float) else str(value) for option, value in given.items()
-               if isinstance(value, int | float | str | list) and not tensors(value) and value != usual[option]
-               and (value is not False or usual[option])]
-    return " ".join([WORDS.get(name, name.strip("_")), *options])
-
-
-PYTORCHS = vars(nn.Module()).keys()  # attributes of every module
-
-
-@contextmanager
-def looking(model: nn.Module) -> Iterator[None]:
-    """In evaluation mode, without gradients, and with copies of what the modules keep in attributes of their own; then
-    every mode and attribute, which tensors and layers there are, and the random numbers to come, are as before."""
-    drawn, drawn_by_numpy = random.getstate(), np.random.get_state()
-    kept = [(module, dict(vars(module)), [(table, table.copy()) for name, table in vars(module).items()
-                                          if name in PYTORCHS and isinstance(table, dict | set)])
-            for module in model.modules()]
-    known = {id(part): part for part in [*model.modules(), *model.parameters(), *model.buffers(),
-                                         *(table for *_, tables in kept for table, _ in tables)]}
-    try:
-        eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-        with torch.no_grad(), torch.random.fork_rng(devices=[]), eager:  # what is compiled hides its layers
-            for module, attributes, _ in kept:
-                vars(module).update({name: copied(value, known) for name, value in attributes.items()
-                                     if name not in PYTORCHS})
-                module.training = False  # in training, batch normalisation refuses a batch of one
-            yield
-    finally:
-        random.setstate(drawn)
-        np.random.set_state(drawn_by_numpy)
-        for module, attributes, tables in kept:
-            vars(module).clear()
-            vars(module).update(attributes)
-            for table, entries in tables:  # in place: the handles of hooks know these dicts
-                table.clear()
-                table.update(entries)
-
-
-def copied(value: object, known: dict[int, object]) -> object:
-    """A copy that shares what is known; the value itself where it cannot be copied, as a lock."""
-    try:
-        return deepcopy(value, known)
-    except Exception:
-        return value
-
-
-def settled(model: nn.Module, images: Tensor) -> nn.Module:
-    """The network itself, or, where it has lazy layers, a copy in evaluation mode whose layers know their widths."""
-    if any(map(is_lazy, model.parameters())):
-        with looking(model):
-            model = deepcopy(model, {id(t): type(t)(device=t.device, dtype=t.dtype)  # which PyTorch does not copy
-                                     for t in model.buffers() if is_lazy(t)})
-            model(images.clone())
-    return model
-
-
-def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
-            watch: Callable[[nn.Module, Tensor], AbstractContextManager]) -> Tensor:
-    """The output of `model` for one image of this shape, as a tensor that has a shape but no values.
-
-    A forward pass that needs values, such as one with `.item()`, is given a black image and has the values of that.
-    watch(model, image): is entered around the forward pass. Raises ValueError where the network cannot take such an
-    image.
-    """
-    def output(model, device, state):
-        dtypes = Counter({torch.float32: 0})  # a network may have a scale of another kind
-        for p in filter(Tensor.is_floating_point, model.parameters()):
-            dtypes[p.dtype] += p.numel()
-        image = torch.zeros(1, *input_shape, dtype=max(dtypes, key=dtypes.get), device=device)
-        with looking(model), watch(model, image):
-            return functional_call(model, state, image, tie_weights=False)
-
-    try:
-        model = settled(model, torch.zeros(1, *input_shape))
-        devices = {t.device for t in [*model.parameters(), *model.buffers()]}
-        try:
-            with torch.device("meta"):
-                return output(model, "meta", stand_ins(model, to_meta))
-        except Exception:
-            if torch.device("meta") in devices:
-                raise
-            return output(model, next(iter(devices), "cpu"), stand_ins(model, copy_of))
-    except Exception as error:
-        raise ValueError(cannot(model, f"be traced with an image of {' x '.join(map(str, input_shape))}", error)
-                         ) from error
-
-
-def cannot(model: nn.Module, what: str, error: Exception) -> str:
-    """A sentence; that of a network which speaks of itself, as those of the course do, is one already."""
-    name, told = type(model).__name__, in_short(error)
-    return told if told.startswith(f"{name} ") else f"{name} cannot {what}: {told}"
-
-
-def stand_ins(model: nn.Module, change: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
-    """Stand-ins for each module's own parameters and buffers, which a forward pass may change; once, because where a
-    layer has two names, PyTorch would put a stand-in back for its weight."""
-    return {f"{path}.{name}".removeprefix("."): change(t) for path, module in model.named_modules()
-            for named in (module.named_parameters, module.named_buffers) for name, t in named(recurse=False)}
-
-
-def copy_of(t: Tensor) -> Tensor:
-    return t.detach().clone().requires_grad_(t.requires_grad)  # a forward pass may ask for its gradient
-
-
-def to_meta(t: Tensor) -> Tensor:
-    return t if is_mask(t) else t.to("meta")  # a mask when it is used, by `without_numbers`
 
 
 def parameters(module: nn.Module) -> int:

@@ -27,7 +27,7 @@ ALLOWED = {
     "runs": {"data", "loop", "models", "recipes", "trace", "train"},
     "show": {"arithmetic", "trace"},
     "tools": {"data", "datasets", "layers", "loop", "models", "recipes", "runs", "train"},
-    "trace": {"fields"},
+    "trace": {"tracing"},
     "train": {"loop"},
     "weights": {"models", "runs"},
 }
