@@ -607,7 +607,7 @@ def test_the_right_parts_of_a_result_are_told_from_the_wrong_ones():
 
 
 def test_what_a_call_leaves_behind_is_compared_too():
-    @exercise(1, "easy", (), lambda rng: [([3, 1], nn.Dropout())])
+    @exercise(1, "easy", (), lambda rng: [([3, 1], nn.Sequential(nn.Linear(2, 1), nn.Dropout()))])
     def smallest(values, net):
         return min(values)
 
@@ -617,6 +617,10 @@ def test_what_a_call_leaves_behind_is_compared_too():
 
     def evaluates(values, net):
         net.eval()
+        return min(values)
+
+    def doubles(values, net):
+        net.double()
         return min(values)
 
     def switches_off(values, net):
@@ -632,6 +636,7 @@ def test_what_a_call_leaves_behind_is_compared_too():
         return min(values)
 
     for answer, message in ((sorts, "changes its argument `values`"), (evaluates, "changed: whether it trains or"),
+                            (doubles, "changed: the type of its numbers"),
                             (switches_off, "no gradients are computed any more"),
                             (looks_for_anomalies, "looks for anomalies in the whole program"),
                             (seeds, "follow from a seed that you have set")):

@@ -62,6 +62,7 @@ def state(value):
     """What a call may change in an argument, as a value that `same` compares."""
     if isinstance(value, nn.Module):
         return {"its numbers (weights or running averages)": [t.detach().clone() for t in value.state_dict().values()],
+                "the type of its numbers (`dtype`)": [t.dtype for t in value.state_dict().values()],
                 MODES: [m.training for m in value.modules()],
                 "which parameters are trained (`requires_grad`)": [p.requires_grad for p in value.parameters()]}
     if isinstance(value, torch.optim.Optimizer):
