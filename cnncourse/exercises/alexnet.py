@@ -256,6 +256,8 @@ second_stage.mistakes_as_edits(
     ("LocalResponseNorm()", "nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=2.0)",
      "You gave PyTorch's layer the paper's alpha. It divides alpha by its `size`, 5, first, so its brake is five "
      "times too weak."),
+    ("LocalResponseNorm()", "nn.LocalResponseNorm(3, alpha=3e-4, beta=0.75, k=2.0)",
+     "Your normalisation adds up 3 channels. The paper adds up 5."),
     ("LocalResponseNorm()", "nn.LocalResponseNorm(5)",
      "You used PyTorch's layer with its own numbers. Its k is 1, and its alpha is divided by its `size`, 5."),
     ("LocalResponseNorm()", "nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75)",

@@ -473,8 +473,9 @@ deep.mistakes_as_edits(
      "A network of six convolutions learns, that is true. But the task is a deep one: you have removed the patient. "
      "Let the signal through all sixteen."),
     ("kaiming_normal_", "normal_", 'nonlinearity="relu"', "std=0.01",
-     "Even less arrives than before. A deviation of 0.01 was right for AlexNet, with eight layers of mostly "
-     "thousands of inputs; here a layer has a few hundred, and there are sixteen of them."),
+     "Even less arrives than before: your weights are far too small. A deviation of 0.01, for example, was right for "
+     "AlexNet, with eight layers of mostly thousands of inputs; here a layer has a few hundred, and there are sixteen "
+     "of them."),
     ("kaiming_normal_", "normal_", ', nonlinearity="relu"', "",
      "Now each layer makes its input larger, and after sixteen of them the logits are astronomical. Between too "
      "small and too large lies a deviation that depends on the number of inputs of a layer."),
@@ -715,20 +716,19 @@ def seen_of_head(head, channels, size, classes):
         except Exception:
             seen[f"the output for a batch of {n}"] = "an error"
     for sides in ((size - 1, size - 1), (size + 1, size + 1), (size, size + 1), (size - 1, size)):
-        maps, fits = torch.randn(size**2, channels, *sides, requires_grad=True), "as asked"
-        with suppress(Exception):  # the linear layer refuses them, as it should
-            rows = head(maps)
-            if not isinstance(rows, Tensor):
-                fits = "neither an error nor a tensor"
-            elif len(rows) != len(maps):
-                fits = f"{len(rows)} rows for {len(maps)} images"
-            else:  # a pooling may pass on the largest pixels alone: no image and no place is without any
-                more = torch.randn(8 * size**2, channels, *sides, requires_grad=True)
-                rows = head(more)
-                effect = torch.autograd.grad(rows.sum(), more)[0] if rows.requires_grad else torch.zeros(1, 1)
-                if not effect.any(0).all() or not effect.flatten(1).any(1).all():
-                    fits = "rows on which some pixels have no effect"
-        seen[f"what comes out for maps of {sides[0]} x {sides[1]}, an error or one row for each image"] = fits
+        for n in (size**2, size**2 - 1, 8 * size**2):  # whole rows can be made of the first and of the last
+            maps, fits = torch.randn(n, channels, *sides, requires_grad=True), "as asked"
+            with suppress(Exception):  # the linear layer refuses them, as it should
+                rows = head(maps)
+                if not isinstance(rows, Tensor):
+                    fits = "neither an error nor a tensor"
+                elif len(rows) != n:
+                    fits = f"{len(rows)} rows for {n} images"
+                else:  # a pooling may pass on the largest pixels alone: of many images no place is without any
+                    effect = torch.autograd.grad(rows.sum(), maps)[0] if rows.requires_grad else torch.zeros(1, 1)
+                    if not effect.flatten(1).any(1).all() or n > size**2 and not effect.any(0).all():
+                        fits = "rows on which some pixels have no effect"
+            seen[f"what comes out for {n} maps of {sides[0]} x {sides[1]}, an error or one row for each"] = fits
     return seen
 
 

@@ -310,6 +310,8 @@ error_rates.mistakes_as_edits(
     ("top1, top5 = hits[:, 0].float().mean().item(), hits.any(dim=1).float().mean().item()",
      "top1, top5 = 1 - (~hits[:, 0]).sum().item(), 1 - (~hits.any(dim=1)).sum().item()",
      "You count the images with a wrong answer. An error is their share: divide by the number of images."),
+    ("hits.any(dim=1)", "(logits.argsort(1)[:, :5] == labels[:, None]).any(dim=1)",
+     "Your five classes are those with the smallest logits: `argsort` begins with the smallest. Take the largest."),
     ("1 - top1, 1 - top5", "top1, top5", "These are the accuracies. An error is the share of wrong answers."),
     ("1 - top1, 1 - top5", "1 - top5, 1 - top1", "Both errors are right, but the top-1 error comes first."),
     ("1 - top5", "1 - top1",
@@ -416,6 +418,11 @@ ensemble.mistakes_as_edits(
     ("F.softmax(net(x), dim=1)", "F.log_softmax(net(x), dim=1)", ".mean(0)", ".mean(0).exp()",
      "You averaged the logarithms, which gives the geometric mean: its rows do not sum to one. The mean of the "
      "probabilities themselves is asked for."),
+    ("return torch.stack([F.softmax(net(x), dim=1) for net in self.nets]).mean(0)",
+     "first, *others = [F.softmax(net(x), dim=1) for net in self.nets]\n            for other in others:\n"
+     "                first = (first + other) / 2\n            return first",
+     "You halve after each network, so that the last one counts one half and those before it less and less. Add all of "
+     "them, then divide once."),
     (".mean(0)", ".sum(0)",
      "You added the probabilities without dividing by the number of networks. Each row must sum to one."),
     ("dim=1", "dim=0",

@@ -135,7 +135,8 @@ strided.mistakes_as_edits(
     ("sum()", "mean()",
      "Your output is the mean of the products. A convolution takes their sum; a blur has its 1/9 in the kernel."),
     ("(padding,) * 4", "(padding, 0, padding, 0)",
-     "Your padding stands on two sides of the image only. `F.pad` takes four numbers: left, right, top, bottom."),
+     "Your padding counts on two sides only, on the left and above: `F.pad` takes four numbers (left, right, top, "
+     "bottom), and the size of the output is counted from `n + 2 * padding`."),
     ("F.pad(image, (padding,) * 4)", "image",
      "The padding is missing: your windows begin inside the image, not on the zeros around it."),
     ("(n - k) // stride + 1", "(n - k + 1) // stride",
@@ -192,7 +193,9 @@ never_seen.mistakes_as_edits(
     ("n - k + 1, s", "n - k, s",
      "You lose the last window where it ends exactly at the edge: `range` stops before its second number, so it must "
      "be `n - k + 1`."),
-    ("range(0, n", "range(s, n", "Your first window begins at column `s`. It begins at 0."),
+    ("range(0, n", "range(s, n",
+     "One window is missing: the first, if yours begin at column `s` instead of 0, or the last. There are "
+     "`(n - k) // s + 1` of them."),
     ("n - k + 1, s", "n, s",
      "Your windows go over the edge. A window has to fit in: it begins at `n - k` at the latest."),
     ("n - k + 1, s) for i in range(k)}", "n, s) for i in range(k) if start + i < n}",

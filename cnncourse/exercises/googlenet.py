@@ -102,7 +102,8 @@ reduce_to.mistakes_as_edits(
     ("n_in + k * k * n_out", "n_in + 1 + k * k * n_out",
      "You count the bias as a multiplication. It is an addition, and no multiply-accumulate of the paper's count."),
     ("n_in + k * k * n_out", "n_out + k * k * n_in",
-     "n_in and n_out are exchanged: the 1x1 reads n_in channels, the window writes n_out."),
+     "n_in and n_out are exchanged, or the window of k x k stands at the wrong convolution: the 1x1 reads n_in "
+     "channels, the window writes n_out."),
     ("n_in + k * k * n_out", "k * k * n_in * n_out",
      "You divided by the cost of the window without a reduction before it. With r channels in between there are two "
      "costs, and both are multiples of r."),

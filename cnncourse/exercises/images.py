@@ -259,7 +259,10 @@ statistics.mistakes_as_edits(
     ("std((0, 2, 3))", "std((2, 3)).mean(0)",
      "Your mean is right. Your standard deviation is taken in each image, then averaged: that leaves out how much "
      "whole images differ in brightness. Take it over all pixels of all images at once."),
-    ("mean((0, 2, 3))", "mean().repeat(3)", "std((0, 2, 3))", "std().repeat(3)",
+    ("pixels.std((0, 2, 3))", "torch.cat([train / 255, test / 255]).std((0, 2, 3))",
+     "Your mean is right. Your deviation comes from the training *and* the test images, and what the test images are "
+     "like is not known before the test."),
+    ("mean((0, 2, 3))", "mean().expand(train.shape[1])", "std((0, 2, 3))", "std().expand(train.shape[1])",
      "All your channels have the same numbers: you averaged over the channels too. Red, green and blue differ."),
     ("/ 255", "/ train.max()",
      "You divided by the brightest pixel that there is. The scale from 0 to 1 is that of 255, whatever is in the set."),

@@ -246,7 +246,9 @@ extra_macs.mistakes_as_edits(
     ("(size**2 - (size // 2) ** 2)", "(size - size // 2)",
      "You counted positions along one side. A map has size * size of them."),
     ("n_in *", "", "This is the difference for one input channel. The first 1x1 reads `n_in` of them."),
-    ("n_in *", "2 * n_in *", "You counted the additions as well. A multiply-accumulate is one."),
+    ("n_in *", "2 * n_in *",
+     "This is twice the difference. Did you count the additions as well, or both 1x1 convolutions? A "
+     "multiply-accumulate is one, and only the first 1x1 sees another map."),
     ("n_in * width", "(n_in + 1) * width", "You counted the biases. They are no multiply-accumulates."),
     ("n_in * width * (size**2 - (size // 2) ** 2)",
      "n_in * width * size**2 + 13 * width**2 * (size // 2) ** 2",
@@ -334,10 +336,14 @@ def numbers_in(net, _):
         raise WrongForm("Return the network itself at the end.")
     gammas = {id(layer.weight) for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)}
     last = {id(block.residual[-1].weight) for block in net.modules() if isinstance(block, Basic | Bottleneck)}
+    betas = {id(layer.bias) for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)}
     in_a_row = nn.utils.parameters_to_vector
-    return {"the last gammas of all blocks in a row": in_a_row(p for p in net.parameters() if id(p) in last),
+    return {"the number of blocks whose last gamma is zero": sum(id(p) in last and not p.any()
+                                                                 for p in net.parameters()),
+            "the last gammas of all blocks in a row": in_a_row(p for p in net.parameters() if id(p) in last),
             "all other gammas in a row": in_a_row(p for p in net.parameters() if id(p) in gammas - last),
-            "all other parameters in a row": in_a_row(p for p in net.parameters() if id(p) not in gammas),
+            "all betas in a row": in_a_row(p for p in net.parameters() if id(p) in betas),
+            "all other parameters in a row": in_a_row(p for p in net.parameters() if id(p) not in gammas | betas),
             "its running averages in a row": in_a_row(b for b in net.buffers() if b.is_floating_point()),
             "parameters that are not trained": [name for name, p in net.named_parameters() if not p.requires_grad],
             "the momentum and eps of the normalisations": [(layer.momentum, layer.eps) for layer in net.modules()
