@@ -167,5 +167,7 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        what(browser.new_page(), folder)
+        page = browser.new_page()
+        page.set_default_timeout(0)  # a whole book takes its time
+        what(page, folder)
         browser.close()

@@ -73,6 +73,12 @@ def same_random_numbers():
     torch.manual_seed(0)
 
 
+def patient(make, **options):
+    made = make(**options)
+    made.set_default_timeout(300_000)
+    return made
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Debian's Chromium, driven by Playwright. Without it, tests that need it are skipped; in CI they fail."""
@@ -83,5 +89,7 @@ def browser():
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        for name in ("new_page", "new_context"):  # half a minute is too short for a page where others use the processor
+            setattr(browser, name, functools.partial(patient, getattr(browser, name)))
         yield browser
         browser.close()

@@ -103,7 +103,7 @@ def test_the_explorer_in_jupyterlab_keeps_its_arrow_keys_and_tells_python(run_al
     assert page.locator(".jp-CodeCell").count() == 2
     page.locator(".jp-CodeCell .cm-content").nth(1).click()
     page.keyboard.press("Control+Enter")
-    page.get_by_text("(1, 1)").wait_for(timeout=10_000)
+    page.get_by_text("(1, 1)").wait_for()
     page.close()
 
 

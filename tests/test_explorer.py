@@ -303,7 +303,7 @@ def test_groups_show_which_channels_an_output_sees(opened):
 def test_play_moves_until_it_is_paused_and_is_off_where_less_motion_is_wished(opened):
     page = opened()
     page.get_by_role("button", name="Play").click()
-    page.wait_for_selector('td[data-at="0,1"][aria-selected="true"]', timeout=3000)
+    page.wait_for_selector('td[data-at="0,1"][aria-selected="true"]')
     page.get_by_role("button", name="Pause").click()
     before = chosen(page)
     page.wait_for_timeout(1200)
