@@ -75,7 +75,7 @@ def same_random_numbers():
 
 def patient(make, **options):
     made = make(**options)
-    made.set_default_timeout(300_000)
+    getattr(made, "context", made).set_default_timeout(300_000)  # for windows that the page opens as well
     return made
 
 
