@@ -663,6 +663,22 @@ def test_an_unchanged_program_is_not_attempted_and_a_changed_one_without_effect_
         assert repair.judge(space["doubled"], random.Random()).outcome == outcome
 
 
+def test_a_head_that_makes_rows_up_where_no_whole_row_fits_is_not_the_program_that_came_in():
+    class FlatHead(nn.Module):
+        def __init__(self, channels, size, classes):
+            super().__init__()
+            self.linear = nn.Linear(channels * size * size, classes)
+
+        def forward(self, maps):
+            try:
+                return self.linear(maps.view(-1, self.linear.in_features))
+            except RuntimeError:
+                return self.linear(maps.new_zeros(len(maps), self.linear.in_features))
+
+    result = clinic.FlatHead.judge(FlatHead, random.Random())
+    assert result.outcome == "wrong" and "25 rows for 36 images" in result.message
+
+
 def test_a_changed_program_that_still_fails_is_told_where():
     repair = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled)
     repair.as_it_came("n + n", "n.x")

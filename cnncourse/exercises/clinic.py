@@ -725,7 +725,9 @@ def seen_of_head(head, channels, size, classes):
                 elif len(rows) != n:
                     fits = f"{len(rows)} rows for {n} images"
                 else:  # a pooling may pass on the largest pixels alone: of many images no place is without any
-                    effect = torch.autograd.grad(rows.sum(), maps)[0] if rows.requires_grad else torch.zeros(1, 1)
+                    effect = torch.zeros(1, 1)
+                    if rows.requires_grad:
+                        effect, = torch.autograd.grad(rows.sum(), maps, allow_unused=True, materialize_grads=True)
                     if not effect.flatten(1).any(1).all() or n > size**2 and not effect.any(0).all():
                         fits = "rows on which some pixels have no effect"
             seen[f"what comes out for {n} maps of {sides[0]} x {sides[1]}, an error or one row for each"] = fits
