@@ -71,7 +71,7 @@ course: .venv/student $(OUT)/complete
 # A failing notebook must not hide the other tests: they read the report, and fail with its words.
 test: .venv/developer
 	-@$(MAKE) --no-print-directory $(OUT)/complete
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --max-worker-restart 0
 
 mutants: .venv/developer
 	$(BIN)/python tests/mutants.py $(JOBS)
