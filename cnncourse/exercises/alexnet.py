@@ -433,10 +433,11 @@ relight.mistakes_as_edits(
 
 
 def masked(rng, rows, p, training):
-    """Outputs of both signs, in each row of which some are kept and some dropped."""
+    """Outputs of both signs, in each row of which some are kept and some dropped, not the same in the next row."""
     generator = torch.Generator().manual_seed(rng.randrange(2**31))
     keep = torch.rand(rows, 6, generator=generator) >= p
-    keep[:, 0], keep[:, 1] = True, False
+    keep[:, 0] = torch.arange(rows) % 2 == 0
+    keep[:, 1] = ~keep[:, 0]
     x = torch.randint(-9, 10, (rows, 6), generator=generator) / 10 + 0.05
     return x.requires_grad_(), keep, p, training
 
