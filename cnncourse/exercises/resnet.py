@@ -338,8 +338,8 @@ def numbers_in(net, _):
     last = {id(block.residual[-1].weight) for block in net.modules() if isinstance(block, Basic | Bottleneck)}
     betas = {id(layer.bias) for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)}
     in_a_row = nn.utils.parameters_to_vector
-    return {"the number of blocks whose last gamma is zero": sum(id(p) in last and not p.any()
-                                                                 for p in net.parameters()),
+    return {"the number of blocks whose last gammas are all zero":
+            sum(id(p) in last and not p.any() for p in net.parameters()),
             "the last gammas of all blocks in a row": in_a_row(p for p in net.parameters() if id(p) in last),
             "all other gammas in a row": in_a_row(p for p in net.parameters() if id(p) in gammas - last),
             "all betas in a row": in_a_row(p for p in net.parameters() if id(p) in betas),
@@ -353,13 +353,13 @@ def numbers_in(net, _):
 @exercise(minutes=8, level="medium",
           hints=("`net.modules()` goes through all blocks and layers; the blocks are instances of `Basic` and "
                  "`Bottleneck`.",
-                 "In both kinds of block the last layer of `block.residual` is the batch normalisation. Its gamma is "
-                 "called `weight`.",
+                 "In both kinds of block the last layer of `block.residual` is the batch normalisation. Its gammas "
+                 "are its `weight`.",
                  "For each block: `nn.init.zeros_(block.residual[-1].weight)`. Return the network at the end."),
           cases=networks, observe=numbers_in)
 def quiet(net):
-    """Set the last gamma of the residual part of every block to zero, in a network of `Basic` or `Bottleneck` blocks,
-    and return the network. Everything else stays as it was."""
+    """Set all gammas of the last batch normalisation in the residual part of every block to zero, in a network of
+    `Basic` or `Bottleneck` blocks, and return the network. Everything else stays as it was."""
     for block in net.modules():
         if isinstance(block, Basic | Bottleneck):
             nn.init.zeros_(block.residual[-1].weight)
@@ -369,18 +369,18 @@ def quiet(net):
 quiet.mistakes_as_edits(
     ("Basic | Bottleneck", "nn.BatchNorm2d", "block.residual[-1].weight", "block.weight",
      "All gammas of the network are zero, those of the first layer and of the projections too: no image passes any "
-     "more. Only the last one of each residual part is meant."),
+     "more. Only the last normalisation of each residual part is meant."),
     ("[-1]", "[1]",
-     "You set the first gamma of each block to zero. The convolutions behind it then receive only zeros to learn "
-     "from."),
+     "You set the gammas of each block's first normalisation to zero. The convolutions behind it then receive only "
+     "zeros to learn from."),
     ("[-1]", "[4]",
      "You took the layer by its number in a basic block. A bottleneck has three layers more, so its last one lies "
      "elsewhere: count from the end."),
     ("].weight", "].bias",
      "You set `bias` to zero. That is beta, which is added; gamma, which multiplies, is called `weight`."),
     ("[-1]", "[-2]",
-     "You set the weights of the last convolution to zero. The output is the same at first, but it is gamma that the "
-     "task names."),
+     "You set the weights of the last convolution to zero. The output is the same at first, but the task names "
+     "the gammas."),
     ("            nn.init.zeros_(block.", "            last = block\n    nn.init.zeros_(last.",
      "Only the last block starts at zero. Go through all of them."),
     ("    return net", "            return net",
@@ -393,7 +393,7 @@ quiet.mistakes_as_edits(
      "You looked at the direct children of the network. Blocks may lie deeper, inside stages: `modules()` finds all."),
     ("nn.init.zeros_(block.residual[-1].weight)",
      "nn.init.zeros_(block.residual[-1].weight)\n            nn.init.zeros_(block.residual[-1].bias)",
-     "You set beta to zero as well. Everything but the last gamma stays as it was."),
+     "You set beta to zero as well. Everything but the last gammas stays as it was."),
     ("nn.init.zeros_(block.residual[-1].weight)",
      "nn.init.zeros_(block.residual[-1].weight)\n            for layer in block.shortcut.modules():\n"
      "                if isinstance(layer, nn.BatchNorm2d):\n                    nn.init.zeros_(layer.weight)",
