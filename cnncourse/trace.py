@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from html import escape
 from operator import index
 
 import torch
@@ -72,6 +73,8 @@ class Table(list):
                 *([cell(row, column) for column in columns] for row in self)]
 
     def __repr__(self) -> str:
+        if not self:
+            return "no rows"
         columns = []
         for texts, column in zip(zip(*self.cells(), strict=True), vars(self[0]), strict=True):
             width, words = max(map(len, texts)), any(isinstance(getattr(row, column), str) for row in self)
@@ -80,8 +83,10 @@ class Table(list):
 
     def _repr_html_(self) -> str:
         def line(tag, texts):
-            return "<tr>" + "".join(f"<{tag}>{text}</{tag}>" for text in texts) + "</tr>"
+            return "<tr>" + "".join(f"<{tag}>{escape(text, quote=False)}</{tag}>" for text in texts) + "</tr>"
 
+        if not self:
+            return repr(self)
         headings, *rows = self.cells()
         body = "".join(line("td", row) for row in rows)
         return f"<table><thead>{line('th', headings)}</thead><tbody>{body}</tbody></table>"

@@ -1,11 +1,13 @@
 """The checks of the exercises: right answers pass, and each wrong one is told what is wrong with it."""
 
+import _thread
 import ast
 import contextlib
 import copy
 import os
 import random
 import re
+import threading
 import time
 from importlib import import_module
 from importlib.util import find_spec
@@ -60,7 +62,7 @@ def test_a_mistake_is_named(ex, mistake):
 def test_every_draw_tells_each_mistake_from_the_solution_and_passes_other_right_answers(ex):
     for seed in range(100, 100 + int(os.environ.get("CNNCOURSE_DRAWS", SEEDS))):
         cases = ex.cases(random.Random(seed))
-        expected = ex.observations(ex.function, cases)
+        expected = list(ex.each_observation(ex.function, cases))
         for answer in other_right_answers(ex):
             assert (found := ex.judge(answer, random.Random(seed))), f"{answer.__name__}, draw {seed}: {found.message}"
         for mistake in ex.mistakes:
@@ -146,6 +148,24 @@ def test_an_answer_that_returns_nothing_in_some_cases_is_told_which():
     assert result.outcome == "wrong" and ", 1)`: your answer is `None`" in result.message
 
 
+def test_a_network_that_returns_nothing_in_some_cases_is_told_so():
+    class Half(nn.Linear):
+        def forward(self, x):
+            if self.in_features != self.out_features:
+                return super().forward(x)
+
+    @exercise(1, "easy", (), lambda rng: [(2, 3), (2, 2)], lambda net, n, m: behaviour(net, torch.randn(4, n)))
+    def layer(n, m):
+        return nn.Linear(n, m)
+
+    def half(n, m):
+        return nn.Linear(n, m) if n < m else None
+
+    for answer, what in ((Half, "The `forward` of your network"), (half, "Your function")):
+        assert layer.judge(answer, random.Random(0)).message == (
+            f"{what} returns nothing in one of the cases, `layer(2, 2)`. Let each of its ways end with `return`.")
+
+
 @each
 def test_a_network_or_a_class_in_place_of_a_function_is_named(ex):
     kind = "class" if isinstance(ex.function, type) else "function"
@@ -158,9 +178,10 @@ def test_a_network_or_a_class_in_place_of_a_function_is_named(ex):
 
 
 @each
-def test_a_check_leaves_the_random_numbers_of_the_student_alone(ex):
+def test_a_check_leaves_the_random_numbers_of_the_student_alone(ex, monkeypatch):
     torch.manual_seed(7)
     before = torch.get_rng_state()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("a GPU has numbers of its own"))
     ex.judge(ex.mistakes[0], random.Random(0))
     assert torch.equal(before, torch.get_rng_state())
 
@@ -277,16 +298,43 @@ def test_an_import_that_takes_long_is_waited_for_and_leaves_the_module_whole(mon
     assert double.judge(doubled_after_an_import, random.Random(0))
 
 
-def test_an_endless_answer_is_stopped(monkeypatch):
+def endless(*arguments):
+    while True:
+        pass
+
+
+def endless_in_the_second_case(n):
+    return endless() if n == 3 else n.missing
+
+
+@pytest.mark.parametrize("answer, words", [(endless, "never ends"), (endless_in_the_second_case, "AttributeError")])
+def test_an_endless_answer_is_stopped(answer, words, monkeypatch):
     monkeypatch.setattr(exercises, "SECONDS", 0.5)
+    start, threads = time.monotonic(), threading.active_count()
+    result = exercise(1, "easy", (), lambda rng: [(2,), (3,)])(doubled).judge(answer, random.Random(0))
+    assert result.outcome == "wrong" and words in result.message and time.monotonic() - start < 30
+    assert threading.active_count() == threads
 
-    def endless(*arguments):
-        while True:
-            pass
 
-    start = time.monotonic()
-    result = EVERY[0].judge(endless, random.Random(0))
-    assert result.outcome == "wrong" and "never ends" in result.message and time.monotonic() - start < 30
+def test_the_stop_button_ends_the_answer_and_leaves_the_random_numbers():
+    torch.manual_seed(7)
+    before, threads = torch.get_rng_state(), threading.active_count()
+    stop = threading.Timer(0.3, _thread.interrupt_main)
+    with pytest.raises(KeyboardInterrupt):
+        stop.start()
+        exercise(1, "easy", (), lambda rng: [(2,)])(doubled).judge(endless, random.Random(0))
+    stop.join()
+    assert threading.active_count() == threads and torch.equal(before, torch.get_rng_state())
+
+
+def test_an_answer_that_is_late_leaves_the_random_numbers_alone_afterwards(monkeypatch):
+    monkeypatch.setattr(exercises, "SECONDS", 0.2)
+    late = exercise(1, "easy", (), lambda rng: [(2,)])(doubled)
+    assert "never ends" in late.judge(lambda n: time.sleep(3), random.Random(0)).message
+    torch.manual_seed(42)
+    before = torch.get_rng_state()
+    time.sleep(1.5)  # in which the answer ends
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_an_unknown_mistake_is_answered_with_the_first_difference():

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cnncourse.layers import Conv2d
 from cnncourse.models import MODELS
-from cnncourse.trace import activations, costs, diff, stages
+from cnncourse.trace import Table, activations, costs, diff, stages
 
 
 def test_a_table_names_every_stage_with_shape_parameters_macs_memory_and_field():
@@ -168,6 +168,7 @@ def test_lazy_layers_are_looked_at_in_a_copy_and_stay_lazy():
     net, x = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d()), torch.rand(2, 3, 8, 8)
     assert [row.parameters for row in stages(net, (3, 8, 8))] == [112, 8, 120]
     assert list(activations(net, x)) == ["0", "1"] and net.training
+    assert [row.parameters for row in stages(nn.Sequential(nn.LazyConv2d(4, 3)).double(), (3, 8, 8))] == [112, 112]
     assert net[0].has_uninitialized_params() and net(torch.rand(2, 5, 8, 8)).shape == (2, 4, 6, 6)
 
 
@@ -441,6 +442,24 @@ def test_tables_are_aligned_text_and_html():
     html = stages(build("lenet5"))._repr_html_()
     assert html.count("<tr>") == 9 and "<th>MACs</th>" in html and "<td>61,706</td>" in html
     assert "+1,849,688,064" in repr(diff(build("vgg11"), build("vgg16")))
+    same = diff(build("lenet5"), build("lenet5"))
+    assert repr(Table()) == Table()._repr_html_() == "no rows"
+
+
+def test_a_function_in_a_table_is_text_and_no_tag():
+    class Act(nn.Module):
+        def __init__(self, what):
+            super().__init__()
+            self.what = what
+
+        def extra_repr(self):
+            return repr(self.what)
+
+        def forward(self, x):
+            return self.what(x)
+
+    found = diff(nn.Sequential(Act(torch.relu)), nn.Sequential(Act(torch.tanh)), (3, 8, 8))
+    assert "<built-in method tanh" in repr(found) and "&lt;built-in method tanh" in found._repr_html_()
 
 
 WEIGHT = torch.ones(5, 3 * 8 * 8)

@@ -132,6 +132,7 @@ class Exercise:
         """Makes the broken program that is to be repaired, as `edited` does."""
         self.broken = self.edited(*texts)
 
+    @torch.random.fork_rng(devices=[])
     def judge(self, answer: Callable, rng: random.Random) -> Result:
         """As `check`, with the inputs that `rng` draws, and leaving no trace."""
         if answer is None or answer is ...:
@@ -156,7 +157,7 @@ class Exercise:
                                        "it works in place.")
             return Result("wrong", "The `forward` of your network returns nothing. End it with `return`.")
         start = time.process_time()
-        _, expected = within(None, partial(self.observations, self.function, cases))
+        _, expected = within(None, lambda: list(self.each_observation(self.function, cases)))
         seconds = time.process_time() - start
         for (_, there), (_, here), case in zip(found, expected, cases, strict=True):
             for name, net in zip(here, case, strict=False):  # whoever puts the modes back where they were is right too
@@ -173,6 +174,12 @@ class Exercise:
         known = self.recognised(answer, alike)
         if known is not None:
             return known
+        for value, (wanted, _), case in zip(values, expected, cases, strict=True):
+            if isinstance(wanted, Behaviour) and not value:
+                what = "Your function" if value is None else "The `forward` of your network"
+                call = self.call(case)
+                return Result("wrong", f"{what} returns nothing in one of the cases{f', {call}' if call else ''}. Let "
+                                       "each of its ways end with `return`.")
         if right:
             return Result("wrong", self.left_behind(found, expected, cases))
         clue = seconds < 1 and self.as_if(cases, alike, 0.2 + 3 * seconds)
@@ -183,37 +190,31 @@ class Exercise:
     def accepts(self, answer: Callable, case: tuple) -> bool:
         """Whether a call of the answer can give what is wanted. A class gives a network; a network takes images."""
         if isinstance(answer, type) and not isinstance(self.function, type):
-            with torch.random.fork_rng(devices=[]):
-                return isinstance(self.function(*copy.deepcopy(case)), nn.Module)
+            return isinstance(self.function(*copy.deepcopy(case)), nn.Module)
         return callable(answer) and not isinstance(answer, nn.Module)
 
-    def observations(self, answer: Callable, cases: list[tuple]) -> list[tuple]:
-        """For each case what the answer gives, None where it returns nothing, and what it leaves behind."""
-        return list(self.each_observation(answer, cases))
-
     def each_observation(self, answer: Callable, cases: list[tuple]) -> Iterable[tuple]:
-        """As `observations`, one at a time. Random layers draw the same numbers."""
+        """For each case what the answer gives, None where it returns nothing, and what it leaves behind. Random layers
+        draw the same numbers."""
         names = list(inspect.signature(self.function).parameters)
         for i, case in enumerate(cases):
             given, value = copy.deepcopy(case), None
             switches = {name: read() for name, (read, *_) in SWITCHES.items()}
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(i)
-                try:
-                    value = called(answer, names, given)
-                    left = {name: state(argument) for name, argument in zip(names, given, strict=False)}
-                    left |= {name: read() for name, (read, *_) in SWITCHES.items()}
-                    left["gradients of the arguments"] = gradients_of(given, value)
-                    set_back(switches)
-                    torch.manual_seed(i)  # however many numbers the answer has drawn
-                    nothing = value is None or value is ...
-                    seen = None if nothing else self.observe(value, *copy.deepcopy(case))
-                except BaseException as error:
-                    with suppress(Exception):
-                        error.case, error.returned = case, value is not None
-                    raise
-                finally:
-                    set_back(switches)
+            torch.default_generator.manual_seed(i)  # not those of a GPU, which the lesson may use
+            try:
+                value = called(answer, names, given)
+                left = {name: state(argument) for name, argument in zip(names, given, strict=False)}
+                left |= {name: read() for name, (read, *_) in SWITCHES.items()}
+                left["gradients of the arguments"] = gradients_of(given, value)
+                set_back(switches)
+                torch.default_generator.manual_seed(i)  # however many numbers the answer has drawn
+                seen = None if value is None or value is ... else self.observe(value, *copy.deepcopy(case))
+            except BaseException as error:
+                with suppress(Exception):
+                    error.case, error.returned = case, value is not None
+                raise
+            finally:
+                set_back(switches)
             yield seen, left
 
     def outcome(self, program: Callable, case: tuple):
@@ -240,8 +241,7 @@ class Exercise:
         """A sentence where the answer is the right one for other arguments, so that the argument is named. Of each
         change the consequences are awaited for some seconds: a padding of 1,000 makes a million sums."""
         names = list(inspect.signature(self.function).parameters)[:len(cases[0])]
-        with torch.random.fork_rng(devices=[]):
-            network = isinstance(self.function(*copy.deepcopy(cases[0])), nn.Module)
+        network = isinstance(self.function(*copy.deepcopy(cases[0])), nn.Module)
         changes = [(text, change) for text, change in CHANGES  # a network a thousand layers deep would fill the memory
                    if not network or text in ("one more", "one less")]
         tried = [((i,), f"`{names[i]}` were {text}", change) for i in range(len(names)) for text, change in changes

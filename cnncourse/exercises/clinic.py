@@ -25,7 +25,7 @@ batch_size = 16  # a setting of the notebook: a program that reads it from there
 def made(rng, build, *arguments):
     """What `build(*arguments)` makes of random numbers; those of the student are left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(rng.randrange(2**31))
+        torch.default_generator.manual_seed(rng.randrange(2**31))
         return build(*arguments)
 
 

@@ -369,7 +369,7 @@ def teams(rng):
     """Networks of different widths, so that no two are alike. Their images are N x 4, their classes 3."""
     seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return [([Member(nn.Linear(4, n), nn.BatchNorm1d(n), nn.ReLU(), nn.Linear(n, 3)) for n in widths],)
                 for widths in ((5, 9), (6, 8, 11), (7,), (4, 5, 6, 7, 8))]
 

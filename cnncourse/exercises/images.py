@@ -338,7 +338,7 @@ def freeze(net):
 def small(width: int, classes: int, bricks: int) -> nn.Sequential:
     """The layers of one brick stand directly in the features, those of more deeper."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(width)
+        torch.default_generator.manual_seed(width)
         layers = [nn.Sequential(nn.Conv2d(n, width, 3), nn.BatchNorm2d(width), nn.ReLU())
                   for n in (3, width, width)[:bricks]]
         layers = layers[0] if bricks == 1 else layers

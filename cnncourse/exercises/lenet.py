@@ -108,7 +108,7 @@ loss_at_start.mistakes_as_edits(
 def network_and_batch(rng, steps, n=12, momentum=0, climbs=False):
     """A case of `learn`. Where it climbs, the loss rises, and the gradients are large enough to be clipped."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(rng.randrange(2**31))
+        torch.default_generator.manual_seed(rng.randrange(2**31))
         net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))  # in a deeper one a step before backward() raises
         images, labels = torch.randn(n, 1, 4, 4) * (10 if climbs else 1), torch.arange(n) % 3
     # With momentum an optimizer made anew takes other steps, whichever rate it has.

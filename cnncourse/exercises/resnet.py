@@ -319,7 +319,7 @@ def networks(rng):
     """Small networks of both kinds of blocks, with weights that are not those of a new network."""
     seed = rng.randrange(10**6)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         found = [CifarResNet(14, shortcut=projection),
                  nn.Sequential(Bottleneck(8, 2, 1, projection), nn.Sequential(
                      Basic(8, 8, 1, projection), Bottleneck(8, 2, 1, projection)), Bottleneck(8, 3, 2, projection))]

@@ -13,7 +13,7 @@ EVERY = 50  # steps between two looks at the loss on a GPU, where each look make
 
 
 class Diverged(ArithmeticError):
-    """The loss is no longer a number."""
+    """The loss is no number any more, or too large to come back from."""
 
 
 class Totals:

@@ -51,7 +51,7 @@ def behaviour(described: str) -> dict[str, list[float]]:
     model, options, recipe, image_shape = json.loads(described)
     recipe = Recipe(**recipe | {"milestones": tuple(recipe["milestones"]), "lr": RATE * recipe["lr"]})
     with torch.random.fork_rng(devices=[]), in_double_precision():
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         net = MODELS[model](**options, num_classes=CLASSES)
         dropouts = [layer for layer in net.modules() if isinstance(layer, nn.Dropout)]
         numbers = {"dropout": [layer.p for layer in dropouts]}

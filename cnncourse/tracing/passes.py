@@ -135,7 +135,8 @@ def on_meta(model: nn.Module, input_shape: tuple[int, int, int],
             return functional_call(model, state, image, tie_weights=False)
 
     try:
-        model = settled(model, torch.zeros(1, *input_shape))
+        like = next(filter(is_lazy, model.parameters()), torch.empty(0))
+        model = settled(model, torch.zeros(1, *input_shape, dtype=like.dtype, device=like.device))
         devices = {t.device for t in [*model.parameters(), *model.buffers()]}
         try:
             with torch.device("meta"):

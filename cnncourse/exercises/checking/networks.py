@@ -27,7 +27,7 @@ def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[in
     if dtype in (torch.half, torch.bfloat16):
         net, dtype = net.float(), torch.float32
     x, *others = (t.to(dtype) if t.is_floating_point() else t for t in (x, *others))
-    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in net.parameters()):
+    if any(map(nn.parameter.is_lazy, net.parameters())):
         with torch.no_grad():
             net.eval()(x)
     rows = {sum(parts): parts for parts in merged}
@@ -52,7 +52,7 @@ def behaviour(net: nn.Module, x: Tensor, *others: Tensor, merged: tuple[tuple[in
             except Exception as error:
                 out = told(error)
             further[f"the output in evaluation for {name}"] = out
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     start = x.clone().requires_grad_(x.is_floating_point())
     given = start.clone()
     trained = net.train()(given)

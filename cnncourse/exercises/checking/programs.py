@@ -20,7 +20,7 @@ SWITCHES = {  # of the whole program: how each is read and set, and what it mean
                       "block ends."),
     "the dtype": (torch.get_default_dtype, torch.set_default_dtype,
                   "new tensors have another type in the whole program."),
-    "the seed": (torch.initial_seed, torch.manual_seed,
+    "the seed": (torch.initial_seed, lambda seed: None,  # `judge` keeps the random numbers
                  "all random numbers of the program follow from a seed that you have set. Leave `manual_seed` to "
                  "whoever calls your function."),
     "anomalies": (torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly,
@@ -53,30 +53,39 @@ def within(seconds: float | None, call: Callable) -> tuple[str, object]:
 
     The call runs in a thread, which is the one way to leave an endless loop on every system. The thread is then ended:
     left alone, it would make every later step of the lesson about three times as slow. The time of an import does not
-    count: half a module would spoil what the notebook does later.
+    count, up to ten minutes: half a module would spoil what the notebook does later.
     """
-    found = []
+    found, done = [], threading.Event()  # an interrupted `join` would call the thread ended
 
     def work():
         try:
             found.append(("value", call()))
         except BaseException as error:  # also a student's sys.exit()
             found.append(("error", error))
+        finally:
+            done.set()
 
     thread = threading.Thread(target=work, daemon=True)
-    start, worked = time.monotonic(), time.process_time()
+    begun, worked = time.monotonic(), time.process_time()
+    start = begun
     thread.start()
-    while thread.is_alive() and (seconds is None or time.monotonic() < start + seconds
-                                 or time.process_time() < worked + seconds and time.monotonic() < start + 6 * seconds):
-        now, so_far = time.monotonic(), time.process_time()
-        thread.join(None if seconds is None else seconds / 20)
-        if imports(thread):
-            start += time.monotonic() - now
-            worked += time.process_time() - so_far
-    if thread.is_alive():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-        return "late", None
-    return found[0]
+    late = True
+    try:
+        while not done.is_set() and (
+                seconds is None or time.monotonic() < start + seconds
+                or time.process_time() < worked + seconds and time.monotonic() < start + 6 * seconds):
+            now, so_far = time.monotonic(), time.process_time()
+            done.wait(None if seconds is None else seconds / 20)
+            if imports(thread) and now < begun + 600:
+                start += time.monotonic() - now
+                worked += time.process_time() - so_far
+        late = not done.is_set()
+    finally:  # also where the stop button of the notebook ends the wait
+        for _ in range(20 * (not done.is_set())):  # what runs may catch it: then again, for two seconds
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+            if done.wait(0.1):
+                break
+    return ("late", None) if late else found[0]
 
 
 def imports(thread: threading.Thread) -> bool:

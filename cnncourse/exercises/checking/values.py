@@ -123,9 +123,8 @@ def written(value) -> str | None:
             inner = written(value.tolist())
             text = inner and f"torch.tensor({inner})"
         elif isinstance(value, list | tuple | dict):
-            parts = [written(part) for part in value]
-            if isinstance(value, dict):
-                parts = [f"{key}: {written(part)}" for key, part in zip(parts, value.values(), strict=True)]
+            parts = ([written(key) + ": " + written(part) for key, part in value.items()] if isinstance(value, dict)
+                     else [written(part) for part in value])
             inner = ", ".join(parts) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
             text = {list: "[{}]", tuple: "({})", dict: "{{{}}}"}[type(value)].format(inner)
         elif type(value) is float:
