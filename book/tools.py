@@ -286,8 +286,7 @@ Measured with {versions}. A test repeats what is quick.
 - **DeepLift needs a rule for each layer that is not linear.** captum has none for local response normalisation,
   PyTorch's own included, nor for the scaled tanh and the squares of `lenet5_1998`, and takes their gradient instead.
   In GoogLeNet, Inception v3 and VGG with batch normalisation the attributions do not add up either, nor quite in
-  `alexnet_owt` (0.6 % off), and in
-  torchvision's GoogLeNet they vanish. `return_convergence_delta=True` shows it.
+  `alexnet_owt` (0.6 % off), and in torchvision's GoogLeNet they vanish. `return_convergence_delta=True` shows it.
 - **safetensors' `save_file` refuses weights in channels_last;** `save_model` takes them.
 - **torch.compile takes long the first time:** 19 seconds of processor time for LeNet-5, 45 for `alexnet_small`.
 - **In single precision a compiled network may have another gradient of its images.** Rounding decides which of two

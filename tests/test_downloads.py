@@ -91,7 +91,7 @@ def slow(handler, content, start):
 def stalling(handler, content, start):
     handler.answer(Content_Length=len(content))
     handler.wfile.write(content[:20_000])
-    time.sleep(0.5)
+    handler.rfile.read(1)  # until the client has left
 
 
 def short(handler, content, start):
@@ -204,7 +204,7 @@ def test_files_come_whole_from_a_server_that_has_them_however_it_gives_them(mood
 def test_the_next_address_is_taken_where_one_has_other_files_or_does_not_go_on(
         mood, stand_in, servers, monkeypatch, tmp_path):
     """Also when a part of the file is there, which the first must not spoil."""
-    monkeypatch.setattr(downloads, "PATIENCE", 0.1)
+    monkeypatch.setattr(downloads, "PATIENCE", 1 if mood is stalling else 30)
     name, files, packed = stand_in
     servers[0].mood = mood
     first, content = next(iter(packed.items()))
@@ -225,7 +225,7 @@ def test_the_next_address_is_taken_where_one_has_other_files_or_does_not_go_on(
     ("closed", "does not answer (")])
 def test_a_server_without_the_files_is_named_with_the_reason_and_what_to_do(
         mood, words, stand_in, servers, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(downloads, "PATIENCE", 0.1)
+    monkeypatch.setattr(downloads, "PATIENCE", 1 if mood is stalling else 30)
     name, _, packed = stand_in
     if mood is None:
         servers[0].files = {}

@@ -355,8 +355,7 @@ def test_a_finger_moves_a_wide_output_sideways(opened):
         points = [{"x": x, "y": y}] if x else []
         touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         page.wait_for_timeout(16)
-    page.wait_for_timeout(200)
-    assert frame.evaluate("frame => frame.scrollLeft") > before + 50
+    page.wait_for_function("before => document.querySelector('.output-frame').scrollLeft > before + 50", arg=before)
 
 
 def test_the_stored_output_shows_something_without_a_kernel_and_carries_no_program():

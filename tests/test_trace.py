@@ -442,7 +442,6 @@ def test_tables_are_aligned_text_and_html():
     html = stages(build("lenet5"))._repr_html_()
     assert html.count("<tr>") == 9 and "<th>MACs</th>" in html and "<td>61,706</td>" in html
     assert "+1,849,688,064" in repr(diff(build("vgg11"), build("vgg16")))
-    same = diff(build("lenet5"), build("lenet5"))
     assert repr(Table()) == Table()._repr_html_() == "no rows"
 
 
