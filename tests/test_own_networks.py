@@ -350,6 +350,24 @@ def test_a_run_goes_on_with_the_network_it_had_and_with_no_other_of_its_class(fi
     assert everything(net) == before
 
 
+def test_a_compiler_that_gives_up_is_told_from_a_network_that_does(few, monkeypatch):
+    """As in PyTorch 2.15, where a process was killed while it compiled: every later one meets its empty file."""
+    class InductorError(RuntimeError):
+        __module__ = "torch._inductor.exc"
+
+    class Compiled(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            raise InductorError("ImportError: c2.main.so: file too short\n\nSet TORCHDYNAMO_VERBOSE=1 for the rest")
+
+    monkeypatch.setattr(torch, "compile", Compiled)
+    with pytest.raises(ValueError, match=r"gave up \(ImportError: c2.main.so: file too short\): it needs a C"):
+        experiment.run(Small(), few, "adam", epochs=1, speed=Speed(compile=True))
+
+
 def test_no_network_is_trained_on_a_device_that_is_not_there(few):
     with pytest.raises(ValueError, match="cannot compute on the device 'gpu' here: choose from "):
         experiment.run(Small(), few, "adam", speed=Speed(device="gpu"))

@@ -35,6 +35,11 @@ def in_a_sentence(epoch: Callable) -> Callable:
         except Failed:
             raise
         except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
+            if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                cause = " ".join(str(error).partition("Set TORCH")[0].split())
+                raise Failed(f"torch.compile gave up ({cause}): it needs a C++ compiler, and one that was killed in "
+                             "its work leaves damaged files. Delete the folder torchinductor_USER among the temporary "
+                             "files, or train without compile") from error
             raise Failed(why(in_short(error), step, batch, **given)) from error
 
     return watched
