@@ -7,6 +7,7 @@ import copy
 import os
 import random
 import re
+import signal
 import threading
 import time
 from importlib import import_module
@@ -321,9 +322,13 @@ def test_the_stop_button_ends_the_answer_and_leaves_the_random_numbers():
     torch.manual_seed(7)
     before, threads = torch.get_rng_state(), threading.active_count()
     stop = threading.Timer(0.3, _thread.interrupt_main)
-    with pytest.raises(KeyboardInterrupt):
-        stop.start()
-        exercise(1, "easy", (), lambda rng: [(2,)])(doubled).judge(endless, random.Random(0))
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stop.start()
+            exercise(1, "easy", (), lambda rng: [(2,)])(doubled).judge(endless, random.Random(0))
+    finally:
+        signal.signal(signal.SIGINT, usual)
     stop.join()
     assert threading.active_count() == threads and torch.equal(before, torch.get_rng_state())
 
